@@ -1,0 +1,1 @@
+"""WHO speaks: assistants, the executor, models, and the one file that adopts AutoGen agents."""

@@ -1,0 +1,1 @@
+"""The conversation: loop, speakers, journal, store, runs and chat files."""

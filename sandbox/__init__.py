@@ -1,0 +1,1 @@
+"""WHERE code runs: a hardened Docker sandbox with a live interpreter."""

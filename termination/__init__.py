@@ -1,0 +1,1 @@
+"""WHEN a chat ends: outcomes, the transcript, stop rules, limits and the ledger."""

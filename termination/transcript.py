@@ -1,0 +1,76 @@
+"""What has been said so far: the fold of the journal that speaker policies and stop rules look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from autogen_agentchat.messages import BaseChatMessage
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRun:
+    """What one block of code came to. `exit_code` is -1 where the block never ran (`skipped` says why)."""
+
+    participant: str
+    language: str
+    exit_code: int
+    timed_out: bool = False
+    oom: bool = False
+    skipped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One participant's counted reply. `number` starts at 1; turns taken in parallel share a `step`."""
+
+    number: int
+    step: int
+    participant: str
+    message: BaseChatMessage
+    code_runs: tuple[CodeRun, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The reply as plain text."""
+        return self.message.to_text()
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code of the turn's last block of code, None where it ran none."""
+        return self.code_runs[-1].exit_code if self.code_runs else None
+
+
+@dataclass(slots=True)
+class Transcript:
+    """The task and every turn that counts, oldest first."""
+
+    participants: tuple[str, ...]
+    task: tuple[BaseChatMessage, ...] = ()
+    history: list[Turn] = field(default_factory=list)
+
+    @property
+    def turns(self) -> int:
+        """How many turns have been taken."""
+        return len(self.history)
+
+    @property
+    def last(self) -> Turn | None:
+        """The latest turn."""
+        return self.history[-1] if self.history else None
+
+    @property
+    def step(self) -> Sequence[Turn]:
+        """Everything said since the rules were last asked: one turn, or those that were taken in parallel."""
+        if not self.history:
+            return ()
+        number = self.history[-1].step
+        first = len(self.history) - 1
+        while first and self.history[first - 1].step == number:
+            first -= 1
+        return self.history[first:]
+
+    @property
+    def last_code_run(self) -> CodeRun | None:
+        """The latest block of code that was to be run, in whatever turn."""
+        return next((turn.code_runs[-1] for turn in reversed(self.history) if turn.code_runs), None)
