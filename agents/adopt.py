@@ -1,0 +1,45 @@
+"""The one seam with AutoGen's agents: `adopt` gives a twin whose effects go through the journal.
+
+The user's agent is never touched: the twin is a shallow copy with `_model_client` and `_model_context` replaced. Only
+`AssistantAgent` itself is adopted; a subclass that overrides how it speaks, and any other agent, keeps its state to itself, so
+its whole turn is one effect and its `save_state()` is recorded after each of its turns (which costs what that state weighs).
+"""
+
+from __future__ import annotations
+
+import copy
+
+from autogen_agentchat.agents import AssistantAgent
+from autogen_agentchat.base import ChatAgent
+from autogen_agentchat.messages import StructuredMessage
+
+from moot.agents.context import JournalContext
+from moot.agents.executor import ExecutorAgent
+from moot.agents.journalled_client import JournalledClient
+from moot.agents.models import Model
+from moot.agents.seat import Seat
+
+_OWN_TURN = ("on_messages", "on_messages_stream", "save_state", "load_state")
+
+
+def adopt(agent: ChatAgent, model: Model | None = None) -> Seat:
+    """A seat for any AutoGen `ChatAgent`. `model` says what its client is, where that is known (name, kind, price)."""
+    if isinstance(agent, ExecutorAgent):
+        return Seat(agent.name, agent, works=agent)
+    if not isinstance(agent, AssistantAgent) or _overrides(agent):
+        return Seat(agent.name, agent, state={})
+    twin = copy.copy(agent)
+    context = JournalContext(twin._model_context, twin.name)
+    price = model.price if model is not None else None
+    twin._model_context = context
+    twin._model_client = JournalledClient(twin._model_client, price, context)
+    kind = model.kind if model is not None else "real"
+    name = model.name if model is not None else type(agent._model_client).__name__
+    seat = Seat(agent.name, twin, contexts={"": context}, model_name=name, model_kind=kind)
+    if twin._output_content_type is not None:
+        seat.messages.register(StructuredMessage[twin._output_content_type])  # type: ignore[name-defined]
+    return seat
+
+
+def _overrides(agent: AssistantAgent) -> bool:
+    return any(getattr(type(agent), method) is not getattr(AssistantAgent, method) for method in _OWN_TURN)

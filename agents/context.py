@@ -1,0 +1,171 @@
+"""An agent's model context whose growth is recorded turn by turn, and the rolling digest of what is sent to the model.
+
+A turn must cost the same at turn 10 and at turn 10,000, so the context is never dumped whole: a finished turn records what it
+added, as references (to a message of its inbox, or to a recorded result) where that is possible.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from autogen_agentchat.messages import BaseChatMessage
+from autogen_core.model_context import ChatCompletionContext
+from autogen_core.models import AssistantMessage, CreateResult, LLMMessage, UserMessage
+from autogen_core.tools import Tool, ToolSchema
+from pydantic import BaseModel, TypeAdapter
+
+_MESSAGE: TypeAdapter[LLMMessage] = TypeAdapter(LLMMessage)
+CHARACTERS_PER_TOKEN = 3
+"""A cautious estimate that needs neither a tokenizer nor the network; English is nearer to 4."""
+
+
+class Hashed(NamedTuple):
+    """A message's digest and its size in characters."""
+
+    digest: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a context stood before a turn. `clear()` makes a new list, so the old one is still good to go back to."""
+
+    messages: list[LLMMessage]
+    length: int
+
+
+def hashed(message: LLMMessage) -> Hashed:
+    """Digest and size of one message."""
+    text = message.model_dump_json().encode()
+    return Hashed(blake2b(text, digest_size=16).digest(), len(text))
+
+
+class JournalContext(ChatCompletionContext):
+    """Keeps the user's view (buffered, head and tail, their own) and adds marks, rollback and digests."""
+
+    component_provider_override = "moot.agents.context.JournalContext"
+
+    def __init__(self, inner: ChatCompletionContext, owner: str) -> None:
+        super().__init__()
+        self._owner = owner
+        self._inner = copy.copy(inner)
+        self._inner._messages = list(inner._messages)
+        self.hashes = {id(m): hashed(m) for m in self._inner._messages}
+
+    async def add_message(self, message: LLMMessage) -> None:
+        """Add to the end."""
+        await self._inner.add_message(message)
+        self.hashes[id(message)] = hashed(message)
+
+    async def get_messages(self) -> list[LLMMessage]:
+        """What the model is to see."""
+        return await self._inner.get_messages()
+
+    async def clear(self) -> None:
+        """Forget everything; a mark taken before stays good."""
+        self._inner._messages = []
+        self.hashes = {}
+
+    async def save_state(self) -> Mapping[str, Any]:
+        """The inner context's own state."""
+        return await self._inner.save_state()
+
+    async def load_state(self, state: Mapping[str, Any]) -> None:
+        """Load the inner context's own state."""
+        await self._inner.load_state(state)
+        self.hashes = {id(m): hashed(m) for m in self._inner._messages}
+
+    def mark(self) -> Mark:
+        """Where the context stands now."""
+        return Mark(self._inner._messages, len(self._inner._messages))
+
+    def rollback(self, mark: Mark) -> None:
+        """Undo what an attempt added."""
+        kept = mark.messages
+        for message in kept[mark.length :]:
+            self.hashes.pop(id(message), None)
+        del kept[mark.length :]
+        if self._inner._messages is not kept:
+            self._inner._messages = kept
+            self.hashes = {id(m): hashed(m) for m in kept}
+
+    def added(self, mark: Mark, inbox: Sequence[BaseChatMessage], results: Mapping[int, str]) -> list[object]:
+        """What came after the mark: a number is a message of the inbox, a string the key of a recorded result, else the message.
+
+        `results` maps `id(content)` of the results of this turn to their keys.
+        """
+        out: list[object] = []
+        unread = 0
+        start = mark.length if self._inner._messages is mark.messages else 0
+        for message in self._inner._messages[start:]:
+            key = results.get(id(message.content)) if type(message) is AssistantMessage else None
+            if key is not None:
+                out.append(key)
+            elif unread < len(inbox) and _told(message, inbox[unread]):
+                out.append(unread)
+                unread += 1
+            else:
+                out.append(message.model_dump(mode="json"))
+        return out
+
+    async def restore(self, added: Sequence[object], inbox: Sequence[BaseChatMessage], results: Mapping[str, object]) -> None:
+        """Add what a finished turn had added."""
+        for item in added:
+            if isinstance(item, int):
+                await self.add_message(inbox[item].to_model_message())
+            elif isinstance(item, str):
+                result = created(results[item])
+                await self.add_message(AssistantMessage(content=result.content, source=self._owner, thought=result.thought))
+            else:
+                await self.add_message(_MESSAGE.validate_python(item))
+
+
+def _told(message: LLMMessage, said: BaseChatMessage) -> bool:
+    return (
+        type(message) is UserMessage
+        and message.source == said.source
+        and getattr(said, "content", None) is message.content
+    )
+
+
+def created(result: object) -> CreateResult:
+    """A recorded model result, as it was or from JSON."""
+    return result if isinstance(result, CreateResult) else CreateResult.model_validate(result)
+
+
+class RollingDigest:
+    """Digest and size of a growing request, in time proportional to what is new in it."""
+
+    def __init__(self, context: JournalContext | None) -> None:
+        self._context = context
+        self._last: list[LLMMessage] = []
+        self._chain, self._size = b"", 0
+        self._options: tuple[object, bytes, int] = (None, b"", 0)
+
+    def of(self, messages: Sequence[LLMMessage], tools: Sequence[Tool | ToolSchema], options: tuple[object, ...]) -> tuple[str, int]:
+        """The digest, and the characters of the messages and tools together."""
+        known = len(self._last)
+        # list comparison takes the identity shortcut in C: a few ns a message
+        if known and list(messages[:known]) == self._last:
+            chain, size, new = self._chain, self._size, messages[known:]
+        else:
+            chain, size, new = b"", 0, messages
+        hashes = self._context.hashes if self._context else {}
+        for message in new:
+            digest, length = hashes.get(id(message)) or hashed(message)
+            chain, size = blake2b(chain + digest, digest_size=16).digest(), size + length
+        self._last, self._chain, self._size = list(messages), chain, size
+        if self._options[0] != (list(tools), options):
+            schemas = [t if isinstance(t, dict) else t.schema for t in tools]
+            text = json.dumps([schemas, [_named(o) for o in options]], sort_keys=True, default=str).encode()
+            self._options = ((list(tools), options), blake2b(text, digest_size=16).digest(), len(text))
+        return blake2b(chain + self._options[1], digest_size=12).hexdigest(), size + self._options[2]
+
+
+def _named(option: object) -> object:
+    return option.model_json_schema() if isinstance(option, type) and issubclass(option, BaseModel) else option

@@ -1,0 +1,209 @@
+"""The executor: a participant that runs the code the others write, in a sandbox, and reports what really happened."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+
+from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.base import Response
+from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, TextMessage
+from autogen_core import CancellationToken
+
+from moot.agents.blocks import LANGUAGES, Block, find_blocks
+from moot.agents.effects import SCOPE, Codec, Effect, Scope, effect
+from moot.agents.ran import RanBlock, StoredFile
+from moot.agents.report import render
+from moot.agents.seat import Workplace
+from moot.sandbox.errors import SandboxError
+from moot.sandbox.execution import Execution
+from moot.sandbox.spec import OpenBox, Sandbox
+from moot.termination.ledger import Cost
+
+NO_SANDBOX = "no sandbox"
+"""How `skipped` begins where code could not be run for want of a sandbox."""
+REPORTED_CHARACTERS = 8_000
+"""What the chat is told of one stream; the journal keeps all that the sandbox kept."""
+_EXPECTED = f"expected: one fenced block, opened by ```python and closed by ```; languages: {', '.join(LANGUAGES)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executor:
+    """What an executor is: an inert value. Without `sandbox` its code steps are skipped; it never runs code on the host."""
+
+    name: str
+    sandbox: Sandbox | None
+    runs_code_from: tuple[str, ...] = ()
+    """Whose blocks it runs; empty: everybody's."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Input files by the name they have in the workspace."""
+    why_not: str = ""
+    """Where there is no sandbox: why."""
+
+
+def executor(
+    name: str,
+    sandbox: Sandbox | None = None,
+    *,
+    runs_code_from: Sequence[str] = (),
+    files: Sequence[str | Path] = (),
+) -> Executor:
+    """A participant that runs the fenced blocks of the named speakers (everybody's, if none is named) in a sandbox.
+
+    `files` are put into its workspace under their own names. Raises ValueError for two files of one name.
+    """
+    from moot.sandbox.docker import Docker
+
+    paths = [Path(f) for f in files]
+    named = {p.name: p for p in paths}
+    if len(named) != len(paths):
+        raise ValueError(f"executor {name!r}: two input files have the same name")
+    return Executor(name=name, sandbox=sandbox or Docker(), runs_code_from=tuple(runs_code_from), files=named)
+
+
+class ExecutorAgent(BaseChatAgent):
+    """The AutoGen agent behind an `Executor`. Each block of code is an effect of its own."""
+
+    def __init__(self, spec: Executor) -> None:
+        names = ", ".join(spec.runs_code_from) or "everybody"
+        super().__init__(spec.name, f"Runs the code blocks of {names} in a sandbox and reports what they printed.")
+        self._spec = spec
+        self._workplace = Workplace("", {})
+        self._opening: asyncio.Task[OpenBox] | None = None
+        self._exits = AsyncExitStack()
+        self._lost = False
+
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        """Reports are text."""
+        return (TextMessage,)
+
+    def open(self, workplace: Workplace) -> None:
+        """Start the sandbox in the background, so that it is ready when the first code comes."""
+        self._workplace = workplace
+        self._lost = workplace.resumed
+        if self._spec.sandbox is not None:
+            self._opening = asyncio.get_running_loop().create_task(self._open())
+            self._opening.add_done_callback(lambda t: t.cancelled() or t.exception())  # raised where it is awaited
+
+    async def _open(self) -> OpenBox:
+        if self._spec.sandbox is None:
+            raise SandboxError(self._spec.why_not or "none was asked for")
+        opened = self._spec.sandbox.open(run=self._workplace.run, files=self._workplace.files)
+        return await self._exits.enter_async_context(opened)
+
+    async def shut(self) -> None:
+        """Remove the sandbox, however the run ended."""
+        if self._opening is not None:
+            if not self._opening.done():
+                self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
+            self._opening = None
+        await self._exits.aclose()
+
+    async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
+        """Run what the last of the named speakers wrote since this participant's last turn."""
+        response: Response | None = None
+        async for item in self.on_messages_stream(messages, cancellation_token):
+            if isinstance(item, Response):
+                response = item
+        if response is None:
+            raise RuntimeError("the executor gave no response")
+        return response
+
+    async def on_messages_stream(  # type: ignore[override]
+        self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
+    ) -> AsyncIterator[BaseAgentEvent | BaseChatMessage | Response]:
+        """Run the blocks in order, up to the first that fails."""
+        ran: list[RanBlock] = []
+        for block in self._blocks(messages):
+            ran.append(block if isinstance(block, RanBlock) else await self._run(block))
+            if ran[-1].exit_code != 0:
+                break
+        text = render([r.report(REPORTED_CHARACTERS) for r in ran])
+        yield Response(chat_message=TextMessage(content=text, source=self.name))
+
+    def _blocks(self, messages: Sequence[BaseChatMessage]) -> Sequence[Block | RanBlock]:
+        wanted = self._spec.runs_code_from
+        said = [m for m in messages if (not wanted or m.source in wanted) and m.source not in ("user", self.name)]
+        if not said:
+            who = " or ".join(wanted) or "anybody"
+            return [self._skip(f"no code block found: nothing new was said by {who}; {_EXPECTED}")]
+        found = find_blocks(said[-1].to_text())
+        if not found.blocks:
+            return [self._skip(f"no code block found in what {said[-1].source} said: seen: {found.seen}; {_EXPECTED}")]
+        return found.blocks
+
+    def _skip(self, why: str) -> RanBlock:
+        ran = RanBlock(language="none", exit_code=-1, skipped=why)
+        _note("code.finished", ran.facts(""))
+        return ran
+
+    async def _run(self, block: Block) -> RanBlock:
+        here = SCOPE.get()
+        key = _peek(here)
+        _note("code.proposed", {"key": key, "language": block.language, "code": block.code})
+        digest = blake2b(f"{block.language}\n{block.code}".encode(), digest_size=12).hexdigest()
+        request = Effect("code", digest, _CODEC, Cost(code_runs=1), lambda _: Cost(code_runs=1))
+        ran = await effect(request, lambda: self._perform(block, here))
+        _note("code.finished", ran.facts(key))
+        return ran
+
+    async def _perform(self, block: Block, here: Scope | None) -> RanBlock:
+        try:
+            box = await self._box()
+        except SandboxError as error:
+            return RanBlock(language=block.language, exit_code=-1, skipped=f"{NO_SANDBOX}: {error}")
+        on_output = here.conversation.draft if here is not None else None
+        try:
+            done = await box.run(block.code, block.language, on_output=on_output)
+        except SandboxError as error:
+            await self._give_up()
+            why = f"the sandbox was lost while the block ran ({error}); files kept so far are restored, variables are lost"
+            return RanBlock(language=block.language, exit_code=-1, skipped=why)
+        lost, self._lost = self._lost, False
+        return RanBlock.of(block.language, done, await _kept(done, here), lost)
+
+    async def _box(self) -> OpenBox:
+        if self._opening is None:
+            self._opening = asyncio.get_running_loop().create_task(self._open())
+        return await asyncio.shield(self._opening)
+
+    async def _give_up(self) -> None:
+        """The next block gets a new sandbox."""
+        try:
+            await self.shut()
+        except SandboxError as error:
+            logging.getLogger("moot").info("closing a lost sandbox: %s", error)
+        self._exits, self._lost = AsyncExitStack(), True
+
+    async def on_reset(self, cancellation_token: CancellationToken) -> None:
+        """Forget the sandbox; the next block gets a new one."""
+        await self._give_up()
+        self._lost = False
+
+
+async def _kept(done: Execution, here: Scope | None) -> tuple[StoredFile, ...]:
+    stored = []
+    for artifact in done.artifacts:
+        if here is not None:
+            await here.conversation.keep(artifact.data)
+        stored.append(StoredFile(name=artifact.name, size=artifact.size, sha256=artifact.sha256))
+    return tuple(stored)
+
+
+def _note(type: str, data: Mapping[str, object]) -> None:
+    if (here := SCOPE.get()) is not None:
+        here.conversation.note(type, data)
+
+
+def _peek(here: Scope | None) -> str:
+    return here.next_key("code") if here is not None else ""
+
+
+_CODEC = Codec[RanBlock](lambda ran: ran, RanBlock.read)

@@ -1,0 +1,142 @@
+"""What a run has reserved and spent, by participant. Money is reserved before a call and settled after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from moot.termination.limits import Limits
+from moot.termination.outcome import Outcome, Stop
+from moot.termination.transcript import Transcript
+
+WARN_AT = 0.8
+"""The share of a limit at which the next speaker is told how much is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one effect takes. `usd` is None where the model has no known price."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: float | None = 0.0
+    code_runs: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Input and output together."""
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(slots=True)
+class Usage:
+    """What was spent. `priced` is False as soon as one model call had no known price: `usd` is then a lower bound."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: float = 0.0
+    priced: bool = True
+    code_runs: int = 0
+    model_calls: int = 0
+
+    def add(self, cost: Cost) -> None:
+        """Count one settled effect."""
+        self.input_tokens += cost.input_tokens
+        self.output_tokens += cost.output_tokens
+        self.code_runs += cost.code_runs
+        if cost.usd is None:
+            self.priced = False
+        else:
+            self.usd += cost.usd
+        if cost.tokens:
+            self.model_calls += 1
+
+    @property
+    def tokens(self) -> int:
+        """Input and output together."""
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(slots=True)
+class Ledger:
+    """One per run. Reservations are kept by effect key until they are settled or released."""
+
+    limits: Limits
+    total: Usage = field(default_factory=Usage)
+    by_participant: dict[str, Usage] = field(default_factory=dict)
+    seconds: float = 0.0
+    """Of work, in turns that have ended."""
+    reserved: dict[str, Cost] = field(default_factory=dict)
+    warned: set[str] = field(default_factory=set)
+
+    def refuse(self, cost: Cost, turn: int) -> Stop | None:
+        """The limit that this cost would break, counting everything reserved; None when it fits."""
+        held = list(self.reserved.values())
+        asked: dict[str, float] = {
+            "tokens": self.total.tokens + cost.tokens + sum(c.tokens for c in held),
+            "usd": self.total.usd + (cost.usd or 0.0) + sum(c.usd or 0.0 for c in held),
+            "code_runs": self.total.code_runs + cost.code_runs + sum(c.code_runs for c in held),
+        }
+        for name, amount in asked.items():
+            limit = getattr(self.limits, name)
+            wanted = cost.code_runs if name == "code_runs" else cost.tokens
+            if limit is not None and wanted and amount > limit:
+                return Stop(f"limits.{name}", f"the next call could reach {_amount(name, amount)} of {_amount(name, limit)}", Outcome.LIMIT, turn)
+        return None
+
+    def reserve(self, key: str, cost: Cost) -> None:
+        """Hold the worst case of an effect that is about to be performed."""
+        self.reserved[key] = cost
+
+    def settle(self, key: str, participant: str, cost: Cost) -> None:
+        """Replace the reservation by the truth."""
+        self.reserved.pop(key, None)
+        self.total.add(cost)
+        self.by_participant.setdefault(participant, Usage()).add(cost)
+
+    def release(self, key: str) -> None:
+        """Give back the reservation of an effect that failed or was given up."""
+        self.reserved.pop(key, None)
+
+    def spent(self, said: Transcript) -> Mapping[str, float]:
+        """What counts against each limit so far."""
+        return {
+            "turns": said.turns,
+            "rounds": said.turns / max(1, len(said.participants)),
+            "tokens": self.total.tokens,
+            "usd": self.total.usd,
+            "seconds": self.seconds,
+            "code_runs": self.total.code_runs,
+        }
+
+    def reached(self, said: Transcript) -> Stop | None:
+        """The limit that forbids another turn. Code runs do not: what was run can still be talked about."""
+        limits = self.limits
+        if limits.turns is not None and said.turns >= limits.turns:
+            return Stop("limits.turns", f"{said.turns} turns taken", Outcome.LIMIT, said.turns)
+        if limits.rounds is not None and said.turns >= limits.rounds * len(said.participants):
+            return Stop("limits.rounds", f"{limits.rounds} rounds of {len(said.participants)} participants taken", Outcome.LIMIT, said.turns)
+        if limits.tokens is None and limits.usd is None and limits.seconds is None:
+            return None
+        spent = self.spent(said)
+        for name in ("tokens", "usd", "seconds"):
+            limit = getattr(limits, name)
+            if limit is not None and spent[name] >= limit:
+                return Stop(f"limits.{name}", f"{_amount(name, spent[name])} of {_amount(name, limit)} spent", Outcome.LIMIT, said.turns)
+        return None
+
+    def nearly(self, said: Transcript) -> dict[str, str]:
+        """The limits that are spent to 80 % and were not warned about: name to words such as `5 of 6 rounds`."""
+        out = {}
+        for name, limit in self.limits.given().items():
+            if name not in self.warned:
+                spent = self.spent(said)[name]
+                if spent >= WARN_AT * limit:
+                    out[name] = f"{_amount(name, spent)} of {_amount(name, limit)}"
+        return out
+
+
+def _amount(name: str, value: float) -> str:
+    if name == "usd":
+        return f"${value:.2f}"
+    return f"{value:.1f} seconds" if name == "seconds" else f"{value:g} {name.replace('_', ' ')}"
