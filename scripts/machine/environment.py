@@ -1,0 +1,85 @@
+"""The project's own environment: .venv with uv in it, everything of requirements.lock, and Moot itself, editable."""
+
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from scripts.machine import debian
+from scripts.machine.step import StepError, run, step
+
+# The system's certificates, for machines behind a company's own; and never a Python from the network.
+UV = {"UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
+
+
+def prepare(root: Path) -> None:
+    """Make .venv what the lock says. Does nothing when the stamp of the last time still fits."""
+    venv = root / ".venv"
+    stamp = venv / "moot-ready"
+    wanted = _fingerprint(root)
+    python = venv / "bin" / "python"
+    if stamp.is_file() and stamp.read_text() == wanted and os.access(python, os.X_OK):
+        return
+    stamp.unlink(missing_ok=True)
+    if not _works(python):
+        _make(venv)
+    lock = root / "requirements.lock"
+    uv = venv / "bin" / "uv"
+    if not _works(uv):
+        _get_uv(python, lock)
+    with step(f"installing what {lock.name} holds into .venv"):
+        install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", python]
+        run([*install, "--require-hashes", "--requirement", lock], environment=UV)
+        # The backend is locked too, so nothing is fetched to build the project.
+        run([*install, "--no-build-isolation", "--no-deps", "--editable", root], environment=UV)
+    stamp.write_text(wanted)
+
+
+def _fingerprint(root: Path) -> str:
+    """Changes with the lock, the build settings and the place: an editable install knows its folder by name."""
+    digest = hashlib.sha256(os.fsencode(root))
+    for name in ("requirements.lock", "pyproject.toml"):
+        digest.update((root / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _works(program: Path) -> bool:
+    """Whether it runs: a .venv may be half made, moved, or have lost its Python to an upgrade."""
+    if not os.access(program, os.X_OK):
+        return False
+    try:
+        run([program, "--version"])
+    except (StepError, OSError):
+        return False
+    return True
+
+
+def _make(venv: Path) -> None:
+    version = ".".join(map(str, sys.version_info[:2]))
+    if importlib.util.find_spec("ensurepip") is None:
+        elsewhere = f"install the venv module of Python {version}"
+        debian.install("Python's venv module is missing", "python3-venv", elsewhere=elsewhere)
+    with step(f"making .venv with Python {version}"):
+        if venv.exists():
+            shutil.rmtree(venv)
+        try:
+            run([sys.executable, "-m", "venv", venv])
+        except BaseException:
+            shutil.rmtree(venv, ignore_errors=True)
+            raise
+
+
+def _get_uv(python: Path, lock: Path) -> None:
+    """Install the locked uv with pip, by its hashes."""
+    pinned = re.search(r"^uv==.*\n(?:    .*\n)+", lock.read_text(), re.MULTILINE)
+    if pinned is None:
+        raise StepError(f"{lock} does not hold uv")
+    with step("getting uv into .venv"), tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
+        requirements.write(pinned.group())
+        requirements.flush()
+        quiet = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]
+        run([python, "-m", "pip", "install", *quiet, "--require-hashes", "--requirement", requirements.name])
