@@ -11,7 +11,9 @@ Messages say what, which, and what to do. They take one line; only `SpecError` a
 
 from __future__ import annotations
 
+import difflib
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 EXCERPT_WIDTH = 120
@@ -35,7 +37,7 @@ class StoreError(ChatError):
     """The journal cannot be read or written; what was recorded before stays."""
 
 
-class Fenced(StoreError):  # noqa: N818 - the word of the design: being fenced is nobody's fault
+class Fenced(StoreError):
     """Another process has taken the run over: what this one wanted to append was refused."""
 
 
@@ -125,6 +127,19 @@ class SpecError(ChatError):
     def suggestion(self) -> str | None:
         """What may have been meant: `did you mean 'model'?`."""
         return self.problems[0].suggestion
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """`did you mean 'model'?` for the known word that is closest, None when none is close."""
+    close = closest(word, known)
+    return None if close is None else f"did you mean {close!r}?"
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is most like this one, None when none is close. Case does not count."""
+    by_lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
 
 
 def _printable(text: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from autogen_agentchat.messages import BaseChatMessage
+if TYPE_CHECKING:  # only typing needs AutoGen here, and checking a chat file should not pay for its import
+    from autogen_agentchat.messages import BaseChatMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,9 @@ class Turn:
         return self.code_runs[-1].exit_code if self.code_runs else None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Transcript:
-    """The task and every turn that counts, oldest first."""
+    """The task and every turn that counts, oldest first. Policies may remember, weakly, how far they have read one."""
 
     participants: tuple[str, ...]
     task: tuple[BaseChatMessage, ...] = ()
