@@ -1,0 +1,221 @@
+"""The image of a sandbox: looking at one, and building ours."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal
+
+from moot.sandbox import rootfs
+from moot.sandbox.docker import DEFAULT_IMAGE
+from moot.sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+Base = Literal["auto", "slim", "bootstrap"]
+Say = Callable[[str], None]
+
+VERSION = "1"
+"""Of what our code expects to find in the image; its label `moot.image`."""
+
+FOLDER = Path(__file__).parent / "image"
+"""Dockerfile, locked requirements, and the script that finishes an image from within."""
+
+_BUILD_SECONDS = 900  # between two signs of life from the engine
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that the engine has."""
+
+    tag: str
+    id: str
+    size_bytes: int
+    version: str | None
+    """`VERSION` when it is ours and fits this release; None for an image of somebody else's."""
+    user: str
+    """Whom its containers run as: `10001:10001` in ours, empty for root."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An image that was just built."""
+
+    tag: str
+    id: str
+    size_bytes: int
+    seconds: float
+
+
+async def inspect(tag: str = DEFAULT_IMAGE) -> Image:
+    """What the engine knows of an image. Raises ImageMissing, or EngineUnavailable."""
+    async with _engine() as client:
+        return await asyncio.to_thread(_inspect, client, tag)
+
+
+async def build(*, base: Base = "auto", tag: str = DEFAULT_IMAGE, say: Say) -> Built:
+    """Build the image and call it `tag`, saying each step in one line.
+
+    `slim` builds the Dockerfile, whose base must be here or in reach of the engine. `bootstrap` makes the same from
+    Debian packages and wheels. `auto` takes the first that is possible. An image of that name is replaced only at the
+    end; nothing else is left of a build that fails or is cancelled. Raises SandboxError with what to do.
+    """
+    started = time.monotonic()
+    async with _engine() as client:
+        before = await asyncio.to_thread(_find_id, client, tag)
+        if base == "slim" or (base == "auto" and await _can_pull(client, say)):
+            await _slim(client, tag, say)
+        else:
+            async with rootfs.rootfs(rootfs.find(), FOLDER, say) as root:
+                await _import(client, tag, root)
+        await asyncio.to_thread(_drop, client, before)
+        image = await asyncio.to_thread(_inspect, client, tag)
+    return Built(tag, image.id, image.size_bytes, time.monotonic() - started)
+
+
+@asynccontextmanager
+async def _engine() -> AsyncIterator[DockerClient]:
+    """A client in which every failure of the engine is a SandboxError of one line."""
+    import docker
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        client = await asyncio.to_thread(docker.from_env, timeout=_BUILD_SECONDS)
+    except DockerException as error:
+        raise EngineUnavailable(f"no Docker engine answers ({_line(error)}); start one, or set DOCKER_HOST") from error
+    try:
+        yield client
+    except (DockerException, RequestException) as error:
+        raise SandboxError(f"the Docker engine failed: {_line(error)}") from error
+    finally:
+        client.close()
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(getattr(error, "explanation", None) or error).split())[:300]
+
+
+def _inspect(client: DockerClient, tag: str) -> Image:
+    from docker.errors import ImageNotFound
+
+    try:
+        attributes = client.images.get(tag).attrs
+    except ImageNotFound:
+        raise ImageMissing(
+            f"the Docker engine has no image {tag}; `moot sandbox build` makes {DEFAULT_IMAGE}"
+        ) from None
+    config = attributes["Config"]
+    labels = config.get("Labels") or {}
+    return Image(tag, attributes["Id"], attributes["Size"], labels.get("moot.image"), config.get("User", ""))
+
+
+def _find_id(client: DockerClient, tag: str) -> str | None:
+    try:
+        return _inspect(client, tag).id
+    except ImageMissing:
+        return None
+
+
+def _drop(client: DockerClient, image: str | None) -> None:
+    """Remove the image whose name was taken, unless something still uses it."""
+    from docker.errors import APIError, ImageNotFound
+
+    try:
+        if image is not None and not client.images.get(image).tags:
+            client.images.remove(image)
+    except (ImageNotFound, APIError):
+        return
+
+
+async def _can_pull(client: DockerClient, say: Say) -> bool:
+    """Whether the engine has the Dockerfile's base or its registry answers for it; says so when not."""
+    from docker.errors import APIError, ImageNotFound
+
+    found = re.search(r"^ARG BASE=(\S+)", (FOLDER / "Dockerfile").read_text(), re.MULTILINE)
+    assert found is not None
+    try:
+        await asyncio.to_thread(client.images.get, found[1])
+    except ImageNotFound:
+        try:
+            await asyncio.to_thread(client.api.inspect_distribution, found[1])
+        except APIError as error:
+            say(f"no base image can be pulled ({_line(error)}); Debian packages and wheels instead, about a minute")
+            return False
+    return True
+
+
+async def _slim(client: DockerClient, tag: str, say: Say) -> None:
+    await _stoppable(lambda stopped: _build_dockerfile(client, tag, say=say, stopped=stopped))
+
+
+def _build_dockerfile(client: DockerClient, tag: str, *, say: Say, stopped: threading.Event) -> None:
+    started, now = "", time.monotonic()
+    # Closing the stream ends the build: the engine drops the work of a client that has gone.
+    with closing(client.api.build(path=str(FOLDER), tag=tag, rm=True, forcerm=True, decode=True)) as events:
+        for event in events:
+            if stopped.is_set():
+                return
+            if "error" in event:
+                raise SandboxError(f"the image could not be built: {' '.join(event['error'].split())}")
+            text = event.get("stream", "")
+            if text.startswith("Step "):
+                if started:
+                    say(f"{started}: {time.monotonic() - now:.1f} s")
+                started, now = text.strip()[:100], time.monotonic()
+    say(f"{started}: {time.monotonic() - now:.1f} s")
+
+
+async def _import(client: DockerClient, tag: str, root: Path) -> None:
+    await _stoppable(lambda stopped: _import_tree(client, tag, root=root, stopped=stopped))
+
+
+def _import_tree(client: DockerClient, tag: str, *, root: Path, stopped: threading.Event) -> None:
+    command = ["tar", "--create", "--numeric-owner", "--directory", str(root), "."]
+    name, _, version = tag.rpartition(":")
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as tar:
+        assert tar.stdout is not None
+        try:
+            said = client.api.import_image_from_stream(
+                _pieces(tar, tar.stdout, stopped), repository=name, tag=version, changes=_settings()
+            )
+        finally:
+            tar.kill()
+    if '"error"' in said:
+        raise SandboxError(f"the image could not be imported: {_line(Exception(said))}")
+
+
+def _pieces(tar: subprocess.Popen[bytes], stream: IO[bytes], stopped: threading.Event) -> Iterator[bytes]:
+    """What tar writes. Raises rather than ends when it is cut short, so that no half image is taken for a whole one."""
+    while piece := stream.read(1 << 20):
+        if stopped.is_set():
+            raise SandboxError("the build was cancelled")
+        yield piece
+    if tar.wait() != 0:
+        raise SandboxError(f"tar ended with {tar.returncode}; is the disk full?")
+
+
+def _settings() -> list[str]:
+    """The lines of the Dockerfile that say how the image is run; both ways of building share them."""
+    lines = (FOLDER / "Dockerfile").read_text().splitlines()
+    return [line for line in lines if line.split(" ")[0] in {"ENV", "WORKDIR", "USER", "LABEL"}]
+
+
+async def _stoppable(work: Callable[[threading.Event], None]) -> None:
+    """Run blocking work in a thread that is told when we are cancelled, and wait for it to have stopped."""
+    stopped = threading.Event()
+    thread = asyncio.ensure_future(asyncio.to_thread(work, stopped))
+    try:
+        await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        stopped.set()
+        await asyncio.wait([thread])
+        raise
