@@ -15,6 +15,8 @@ from scripts.machine.step import StepError, run, step
 # The system's certificates, for machines behind a company's own; and never a Python from the network.
 UV = {"UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
 
+SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+
 
 def prepare(root: Path) -> None:
     """Make .venv what the lock says. Does nothing when the stamp of the last time still fits."""
@@ -78,8 +80,25 @@ def _get_uv(python: Path, lock: Path) -> None:
     pinned = re.search(r"^uv==.*\n(?:    .*\n)+", lock.read_text(), re.MULTILINE)
     if pinned is None:
         raise StepError(f"{lock} does not hold uv")
+    certificates = {} if _knows_certificates(python) else {"PIP_CERT": str(SYSTEM_CERTIFICATES)}
     with step("getting uv into .venv"), tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
         requirements.write(pinned.group())
         requirements.flush()
         quiet = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]
-        run([python, "-m", "pip", "install", *quiet, "--require-hashes", "--requirement", requirements.name])
+        command: list[str | Path] = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            *quiet,
+            "--require-hashes",
+            "--requirement",
+            requirements.name,
+        ]
+        run(command, environment=certificates)
+
+
+def _knows_certificates(python: Path) -> bool:
+    """Whether pip is to be left alone: it trusts its own list of authorities unless somebody told it better."""
+    told = "PIP_CERT" in os.environ or ".cert=" in run([python, "-m", "pip", "config", "list"])
+    return told or not SYSTEM_CERTIFICATES.is_file()
