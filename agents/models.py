@@ -1,0 +1,142 @@
+"""Models by name: which client answers, what it is called, what it costs."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from moot.agents.errors import ModelError
+from moot.agents.prices import FREE, Price, price_of
+
+if TYPE_CHECKING:
+    from autogen_core.models import ChatCompletionClient
+
+    from moot.agents.playbook import Playbook
+
+ModelKind: TypeAlias = Literal["scripted", "real"]
+EXPECTED = "expected playbook:FILE, openai/NAME or {base_url, model}"
+_PREFIXES = ("playbook:", "openai/")
+_OPENAI_KEY = "OPENAI_API_KEY"
+_ENV = re.compile(r"\$\{env:(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model behind any address that speaks OpenAI's protocol (Ollama, vLLM, a proxy)."""
+
+    base_url: str
+    model: str
+    api_key: str | None = None
+    """`${env:NAME}`, never the key itself; None where the server wants none."""
+    price: Price | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model ready to be asked. `price` is None where nobody knows it: unpriced, not free."""
+
+    client: ChatCompletionClient
+    name: str
+    kind: ModelKind
+    price: Price | None = None
+
+
+def check_name(model: str) -> None:
+    """Refuse a name that no client answers to; makes no client, reads no file and no key."""
+    prefix = next((prefix for prefix in _PREFIXES if model.startswith(prefix)), None)
+    if prefix is not None and model.removeprefix(prefix).partition("#")[0].strip():
+        return
+    raise ModelError(f"unknown model '{model}': {EXPECTED}{_meant(model)}")
+
+
+def resolve(model: str | ModelSpec | ChatCompletionClient, *, part: str, playbooks: Callable[[str], Playbook]) -> Model:
+    """The model of that name, for a participant whose script, if it is scripted, is `part`.
+
+    `playbooks` finds a playbook by name or file. `ModelError` says what is missing: a key, a package, a playbook.
+    """
+    if isinstance(model, ModelSpec):
+        return _compatible(model)
+    if not isinstance(model, str):
+        return _own(model)
+    check_name(model)
+    if model.startswith("playbook:"):
+        from moot.agents.playbook_client import PlaybookClient
+
+        name, _, other = model.removeprefix("playbook:").partition("#")
+        scripted = PlaybookClient(playbooks(name), other or part)
+        return Model(scripted, scripted.name, "scripted", FREE)
+    key = os.environ.get(_OPENAI_KEY)
+    if not key:
+        raise ModelError(f"{model} needs a key: set {_OPENAI_KEY} in the environment")
+    _have_openai(model)
+    from moot.agents.openai_client import openai_client
+
+    return Model(openai_client(model.removeprefix("openai/"), key), model, "real", price_of(model))
+
+
+def _compatible(spec: ModelSpec) -> Model:
+    """A model behind an address of its own. Its price is what the spec says: no list knows it."""
+    name = f"{spec.model} at {_place(spec.base_url)}"
+    key = None if spec.api_key is None else _key(spec.api_key)
+    _have_openai(name)
+    from moot.agents.openai_client import compatible_client
+
+    # The client insists on a key; a server that wants none ignores it.
+    return Model(compatible_client(spec.model, key or "none", spec.base_url), name, "real", spec.price)
+
+
+def _own(client: ChatCompletionClient) -> Model:
+    """A client that somebody made."""
+    if getattr(client, "model_kind", "real") == "scripted":
+        return Model(client, str(getattr(client, "name", type(client).__name__)), "scripted", FREE)
+    called = getattr(client, "_create_args", {}).get("model") if _is_openai(client) else None
+    name = f"openai/{called}" if isinstance(called, str) else type(client).__name__
+    return Model(client, name, "real", price_of(name))
+
+
+def _is_openai(client: ChatCompletionClient) -> bool:
+    """Whether it asks OpenAI itself: a client with another address has other prices."""
+    raw = getattr(client, "_raw_config", {})
+    return type(client).__name__ == "OpenAIChatCompletionClient" and not raw.get("base_url")
+
+
+def _have_openai(model: str) -> None:
+    """Refuse a model whose packages are not installed."""
+    missing = [package for package in ("openai", "tiktoken") if importlib.util.find_spec(package) is None]
+    if missing:
+        raise ModelError(f"{model} needs the package '{missing[0]}': pip install 'moot[openai]'")
+
+
+def _key(text: str) -> str:
+    """The key that `${env:NAME}` stands for. The text itself is never repeated: it may be a key."""
+    found = _ENV.fullmatch(text)
+    if found is None:
+        raise ModelError("api_key must be ${env:NAME}: keys come from the environment, never from a file")
+    value = os.environ.get(found[1])
+    if not value:
+        raise ModelError(f"the model needs a key: set {found[1]} in the environment")
+    return value
+
+
+def _place(base_url: str) -> str:
+    """Host and port of an address, without a password that may stand in it."""
+    from urllib.parse import urlsplit
+
+    return urlsplit(base_url).netloc.rpartition("@")[2] or "?"
+
+
+def _meant(model: str) -> str:
+    """A suggestion, where the name is nearly right."""
+    head = re.split(r"[:/]", model, maxsplit=1)
+    if len(head) == 2 and head[1]:
+        close = difflib.get_close_matches(head[0].lower(), ["playbook", "openai"], n=1)
+        if close:
+            return f" (did you mean '{close[0]}{':' if close[0] == 'playbook' else '/'}{head[1]}'?)"
+    elif model and price_of(f"openai/{model}") is not None:
+        return f" (did you mean 'openai/{model}'?)"
+    return ""

@@ -1,0 +1,171 @@
+"""The playbook model: a scripted `ChatCompletionClient` that reacts to what really happened; no key, no network."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Literal, Self
+
+from autogen_core import CancellationToken, Component
+from autogen_core.models import (
+    ChatCompletionClient,
+    CreateResult,
+    LLMMessage,
+    ModelFamily,
+    ModelInfo,
+    RequestUsage,
+)
+from autogen_core.tools import Tool, ToolSchema
+from pydantic import BaseModel
+from typing_extensions import override
+
+from moot.agents.playbook import Playbook
+from moot.agents.situation import Situation
+
+CHARACTERS_PER_TOKEN = 4
+CONTEXT_TOKENS = 1_000_000
+"""Far beyond any chat; a playbook has no window of its own."""
+_CHUNK = re.compile(r"\S+\s*|\s+")
+
+
+class PlaybookClientConfig(BaseModel):
+    """Everything it takes to make the client again, the playbook's text included."""
+
+    text: str
+    origin: str
+    part: str
+    delay_seconds: float = 0.0
+
+
+class PlaybookClient(ChatCompletionClient, Component[PlaybookClientConfig]):
+    """Says what a playbook's part says. The same messages get the same reply; nothing is kept but the count of tokens.
+
+    `delay_seconds` is waited before each piece of a streamed reply, for those who watch.
+    """
+
+    component_type = "model"
+    component_config_schema = PlaybookClientConfig
+    component_provider_override = "moot.agents.playbook_client.PlaybookClient"
+    model_kind: Literal["scripted"] = "scripted"
+
+    def __init__(self, playbook: Playbook, part: str, *, delay_seconds: float = 0.0) -> None:
+        self._playbook = playbook
+        self._part = playbook.part(part)
+        self._delay_seconds = delay_seconds
+        self._last = RequestUsage(prompt_tokens=0, completion_tokens=0)
+        self._total = RequestUsage(prompt_tokens=0, completion_tokens=0)
+
+    @property
+    def name(self) -> str:
+        """The model's name: `playbook:NAME`."""
+        return f"playbook:{self._playbook.name}"
+
+    @property
+    def playbook(self) -> Playbook:
+        """The playbook that is played."""
+        return self._playbook
+
+    @override
+    async def create(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[Tool | ToolSchema] = [],
+        tool_choice: Tool | Literal["auto", "required", "none"] = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] = {},
+        cancellation_token: CancellationToken | None = None,
+    ) -> CreateResult:
+        """The reply to these messages. Tools and the wish for JSON are taken note of by nobody: the script decides."""
+        await _breathe(cancellation_token, 0.0)
+        return self._reply(messages, tools)
+
+    @override
+    async def create_stream(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[Tool | ToolSchema] = [],
+        tool_choice: Tool | Literal["auto", "required", "none"] = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] = {},
+        cancellation_token: CancellationToken | None = None,
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        """The same reply, word by word, then the result."""
+        result = self._reply(messages, tools)
+        assert isinstance(result.content, str)
+        for chunk in _CHUNK.findall(result.content):
+            await _breathe(cancellation_token, self._delay_seconds)
+            yield chunk
+        yield result
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def actual_usage(self) -> RequestUsage:
+        """What the last reply took, in tokens of four characters."""
+        return self._last
+
+    def total_usage(self) -> RequestUsage:
+        """What all replies took."""
+        return self._total
+
+    def count_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
+        """A token for every four characters, at least one a message."""
+        return sum(1 + len(str(message.content)) // CHARACTERS_PER_TOKEN for message in messages)
+
+    def remaining_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
+        """What is left of a window that no chat fills."""
+        return max(0, CONTEXT_TOKENS - self.count_tokens(messages, tools=tools))
+
+    @property
+    def capabilities(self) -> Any:
+        """The same as `model_info`; AutoGen still asks for it under this name."""
+        return self.model_info
+
+    @property
+    def model_info(self) -> ModelInfo:
+        """Everything an assistant may ask of a text model."""
+        return ModelInfo(
+            vision=False,
+            function_calling=True,
+            json_output=True,
+            structured_output=True,
+            family=ModelFamily.UNKNOWN,
+            multiple_system_messages=True,
+        )
+
+    def _reply(self, messages: Sequence[LLMMessage], tools: Sequence[Tool | ToolSchema]) -> CreateResult:
+        text = self._part.reply(Situation.of(messages))
+        usage = RequestUsage(
+            prompt_tokens=self.count_tokens(messages, tools=tools),
+            completion_tokens=-(-len(text) // CHARACTERS_PER_TOKEN),
+        )
+        self._last = usage
+        self._total = RequestUsage(
+            prompt_tokens=self._total.prompt_tokens + usage.prompt_tokens,
+            completion_tokens=self._total.completion_tokens + usage.completion_tokens,
+        )
+        return CreateResult(finish_reason="stop", content=text, usage=usage, cached=False)
+
+    def _to_config(self) -> PlaybookClientConfig:
+        return PlaybookClientConfig(
+            text=self._playbook.text,
+            origin=self._playbook.origin,
+            part=self._part.name,
+            delay_seconds=self._delay_seconds,
+        )
+
+    @classmethod
+    def _from_config(cls, config: PlaybookClientConfig) -> Self:
+        playbook = Playbook.parse(config.text, config.origin)
+        return cls(playbook, config.part, delay_seconds=config.delay_seconds)
+
+
+async def _breathe(token: CancellationToken | None, seconds: float) -> None:
+    """Let others run, for that long; end at once when the call is cancelled."""
+    pause = asyncio.ensure_future(asyncio.sleep(seconds))
+    if token is not None:
+        token.link_future(pause)
+    await pause
