@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from autogen_agentchat.agents import AssistantAgent
 from autogen_core.models import ChatCompletionClient
 
 from moot.agents.adopt import adopt
-from moot.agents.models import ModelSpec, Playbooks, resolve
+from moot.agents.models import ModelSpec, resolve
+from moot.agents.playbook import Playbook
 from moot.agents.seat import Seat
 
 
@@ -38,7 +40,7 @@ class Assistant:
         said += [self.instructions] if self.instructions else []
         return "\n".join(said)
 
-    def seat(self, model: str | ModelSpec | ChatCompletionClient | None, playbooks: Playbooks) -> Seat:
+    def seat(self, model: str | ModelSpec | ChatCompletionClient | None, playbooks: Callable[[str], Playbook]) -> Seat:
         """A seat with its own context and client; `model` is the chat's. Raises ModelError, ValueError without any model."""
         chosen = self.model if self.model is not None else model
         if chosen is None:
@@ -65,5 +67,3 @@ def assistant(
 ) -> Assistant:
     """A participant that a model speaks for, told who it is by `instructions`, or by `goal` and `backstory`."""
     return Assistant(name=name, instructions=instructions, goal=goal, backstory=backstory, model=model, part=part)
-
-

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*?)^ {0,3}\1[`~]*[ \t]*$", re.MULTILINE | re.DOTALL)
 _OPEN = re.compile(r"^ {0,3}(?:`{3,}|~{3,})[ \t]*([\w+#.-]*)", re.MULTILINE)
 _NAMES = {"python": "python", "py": "python", "python3": "python", "bash": "bash", "shell": "bash", "sh": "sh"}
-LANGUAGES = ("python", "bash", "sh")
 
 
 @dataclass(frozen=True, slots=True)

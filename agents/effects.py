@@ -59,10 +59,6 @@ class Conversation(Protocol):
         """Store content for good and give its sha256 digest in hex."""
         ...
 
-    def remember(self, key: str, content: object) -> None:
-        """Let the record of the participant's context refer to this result instead of copying it."""
-        ...
-
 
 class Scope:
     """A place in the tree of calls; numbers its effects per kind (or id), so that parallel branches share no counter."""

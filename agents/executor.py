@@ -15,14 +15,14 @@ from autogen_agentchat.base import Response
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, TextMessage
 from autogen_core import CancellationToken
 
-from moot.agents.blocks import LANGUAGES, Block, find_blocks
+from moot.agents.blocks import Block, find_blocks
 from moot.agents.effects import SCOPE, Codec, Effect, Scope, effect
 from moot.agents.ran import RanBlock, StoredFile
 from moot.agents.report import render
 from moot.agents.seat import Workplace
 from moot.sandbox.errors import SandboxError
 from moot.sandbox.execution import Execution
-from moot.sandbox.spec import OpenBox, Sandbox
+from moot.sandbox.spec import LANGUAGES, OpenBox, Sandbox
 from moot.termination.ledger import Cost
 
 NO_SANDBOX = "no sandbox"
@@ -130,7 +130,7 @@ class ExecutorAgent(BaseChatAgent):
 
     def _blocks(self, messages: Sequence[BaseChatMessage]) -> Sequence[Block | RanBlock]:
         wanted = self._spec.runs_code_from
-        said = [m for m in messages if (not wanted or m.source in wanted) and m.source not in ("user", self.name)]
+        said = [m for m in messages if (not wanted or m.source in wanted) and m.source not in ("user", "moot", self.name)]
         if not said:
             who = " or ".join(wanted) or "anybody"
             return [self._skip(f"no code block found: nothing new was said by {who}; {_EXPECTED}")]

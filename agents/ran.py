@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from moot.agents.report import BlockReport
-from moot.sandbox.execution import Execution
+
+if TYPE_CHECKING:
+    from moot.sandbox.execution import Execution
 
 
 class StoredFile(BaseModel):

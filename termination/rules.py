@@ -14,6 +14,7 @@ from moot.termination.ledger import Ledger
 from moot.termination.outcome import Outcome, Stop
 from moot.termination.transcript import Transcript, Turn
 
+REASON_CHARACTERS = 200
 Answer = Stop | str | bool | None
 """What a callable rule may answer: a yes (`True`, or the reason in words, or a whole `Stop`) or a no."""
 
@@ -91,13 +92,12 @@ class Says(Rule):
 
     participant: str
     pattern: re.Pattern[str]
-    what: str
 
     def ask(self, said: Transcript, spent: Ledger) -> Stop | None:
         """Looks at what the participant said in the last step."""
         for turn in said.step:
-            if turn.participant == self.participant and self.pattern.search(turn.text):
-                return self.stop(f"{turn.participant} said {self.what}", said)
+            if turn.participant == self.participant and (found := self.pattern.search(turn.text)):
+                return self.stop(f"{turn.participant} said {_line(turn.text, found.start())!r}", said)
         return None
 
     @property
@@ -157,7 +157,7 @@ def says(
         pattern = re.compile({"starts": r"^[ \t]*" + re.escape(text), "contains": re.escape(text), "matches": text}[how], re.MULTILINE)
     except re.error as error:
         raise ValueError(f"says({participant!r}): {text!r} is no regular expression: {error}") from None
-    return Says(id=id or f"says({participant})", outcome=outcome, participant=participant, pattern=pattern, what=text)
+    return Says(id=id or f"says({participant})", outcome=outcome, participant=participant, pattern=pattern)
 
 
 def code_succeeded(*, outcome: Outcome = Outcome.GOAL, id: str = "code_succeeded") -> CodeSucceeded:
@@ -172,6 +172,12 @@ def when(question: Callable[[Transcript, Ledger], Answer], *, outcome: Outcome =
 
 def _parts(rule: Rule, kind: type[AnyOf] | type[AllOf]) -> tuple[Rule, ...]:
     return rule.rules if isinstance(rule, kind) and type(rule) is kind else (rule,)
+
+
+def _line(text: str, at: int) -> str:
+    """The line that holds the match, shortened to what fits a reason."""
+    line = text[text.rfind("\n", 0, at) + 1 :].lstrip().split("\n", 1)[0].strip()
+    return line if len(line) <= REASON_CHARACTERS else line[: REASON_CHARACTERS - 1] + "…"
 
 
 def watched(rule: Rule | None) -> frozenset[str]:

@@ -1,0 +1,97 @@
+"""A chat, and the loop that runs it: stop? -> who speaks, and why? -> their turns -> record -> again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autogen_agentchat.base import ChatAgent
+from autogen_core.models import ChatCompletionClient
+
+from moot.agents.adopt import adopt
+from moot.agents.assistant import Assistant
+from moot.agents.executor import Executor, ExecutorAgent
+from moot.agents.models import ModelSpec
+from moot.agents.playbook import Playbook
+from moot.agents.seat import Seat
+from moot.chats.check import check_chat
+from moot.chats.result import ResultSpec
+from moot.chats.speakers import RoundRobin, SpeakerPolicy
+from moot.chats.table import Table
+from moot.chats.templates import find_playbook
+from moot.termination.limits import Limits
+from moot.termination.rules import Rule
+
+if TYPE_CHECKING:
+    from moot.chats.run import Run
+    from moot.chats.store import Store
+
+Participant = Assistant | Executor | ChatAgent
+
+
+async def drive(table: Table) -> None:
+    """The loop. Returns when the run is finished, or paused because somebody asked for it."""
+    while (stop := table.ended()) is None:
+        if table.pausing:
+            return await table.pause(table.pausing)
+        if not table.state.open:  # else a step that was cut off goes on
+            stop = await table.choose()
+        stop = stop or await table.take_turns()
+        if stop is not None:
+            break
+    await table.finish(stop)
+
+
+@dataclass(frozen=True)
+class Chat:
+    """Who talks, who picks the speaker, when it ends and what it may spend. An inert value: `start` makes a run of it.
+
+    `participants` are `assistant(...)`, `executor(...)` and any AutoGen `ChatAgent`, in order. `model` is what every
+    assistant without one of its own is asked with. Raises UserError (or SpecError, for a graph) when something does
+    not fit together: two of one name, a stop rule about nobody, no hard limit, a `usd` limit on an unpriced model.
+    """
+
+    participants: Sequence[Participant]
+    speakers: SpeakerPolicy = RoundRobin()
+    stop: Rule | None = None
+    limits: Limits | None = None
+    model: str | ModelSpec | ChatCompletionClient | None = None
+    name: str = "chat"
+    result: ResultSpec | None = None
+    playbooks: Callable[[str], Playbook] = find_playbook
+    source: dict[str, object] | None = None
+    """The resolved chat file, where there is one: stored in the first event, so that the run can be opened by id alone."""
+
+    def __post_init__(self) -> None:
+        check_chat(self)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The participants' names, in order."""
+        return tuple(p.name for p in self.participants)
+
+    def seats(self) -> dict[str, Seat]:
+        """A fresh seat for each participant. Raises ModelError."""
+        return {p.name: self._seat(p) for p in self.participants}
+
+    def _seat(self, participant: Participant) -> Seat:
+        if isinstance(participant, Assistant):
+            return participant.seat(self.model, self.playbooks)
+        return adopt(ExecutorAgent(participant) if isinstance(participant, Executor) else participant)
+
+    async def start(self, task: str, *, store: Store | Path | str | None = None) -> Run:
+        """Begin a run and drive it in the background. Journalled in `store`: a file, a `Store`, or the user's own."""
+        from moot.chats.run import start
+
+        return await start(self, task, store)
+
+    async def run(self, task: str, *, store: Store | Path | str | None = None) -> Run:
+        """`start` and `finish`: the run, over."""
+        return await (await self.start(task, store=store)).finish()
+
+    def run_sync(self, task: str, *, store: Store | Path | str | None = None) -> Run:
+        """`run` for scripts without an event loop."""
+        return asyncio.run(self.run(task, store=store))

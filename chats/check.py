@@ -1,0 +1,83 @@
+"""Whether the pieces of a chat fit together: asked when a `Chat` is made, before anything is spent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from autogen_core.models import ChatCompletionClient
+
+from moot.agents.assistant import Assistant
+from moot.agents.executor import Executor
+from moot.agents.models import ModelSpec, check_name, own_model
+from moot.agents.prices import price_of
+from moot.chats.errors import Problem, SpecError, UserError, did_you_mean
+from moot.chats.graph import Graph
+from moot.termination.rules import watched
+
+if TYPE_CHECKING:
+    from moot.chats.chat import Chat
+
+
+def check_chat(chat: Chat) -> None:
+    """Raises UserError for what the caller must change, SpecError for a graph."""
+    _check_names(chat)
+    if chat.limits is None:
+        raise UserError(
+            f"chat {chat.name!r} has no hard limit: give limits=Limits(...) with turns, rounds, tokens, usd or seconds"
+        )
+    looked_at = watched(chat.stop)
+    for name in sorted(looked_at | ({chat.result.participant} if chat.result else set())):
+        _known(chat, name, "a stop rule or the result looks at")
+    if isinstance(chat.speakers, Graph) and (problems := chat.speakers.validate(chat.names, looked_at)):
+        raise SpecError(
+            *(Problem(f"graph of {chat.name}", p.problem, p.edge + 1, p.column, f"edge {p.edge + 1}", p.suggestion) for p in problems)
+        )
+    _check_models(chat)
+
+
+def _check_names(chat: Chat) -> None:
+    if not chat.participants:
+        raise UserError(f"chat {chat.name!r} has no participants")
+    seen: set[str] = set()
+    for name in chat.names:
+        if name in seen:
+            raise UserError(f"chat {chat.name!r} has two participants called {name!r}")
+        if not name.isidentifier():
+            raise UserError(f"participant {name!r}: a name is letters, digits and _, and begins with no digit")
+        if name in ("user", "moot"):
+            raise UserError(f"participant {name!r}: that name is taken by the {'task' if name == 'user' else 'runtime'}")
+        seen.add(name)
+    for participant in chat.participants:
+        if isinstance(participant, Executor):
+            for source in participant.runs_code_from:
+                _known(chat, source, f"executor {participant.name!r} runs code from")
+
+
+def _known(chat: Chat, name: str, who: str) -> None:
+    if name not in chat.names:
+        hint = did_you_mean(name, chat.names)
+        raise UserError(f"{who} {name!r}, who is no participant" + (f" ({hint})" if hint else ""))
+
+
+def _check_models(chat: Chat) -> None:
+    for participant in chat.participants:
+        if not isinstance(participant, Assistant):
+            continue
+        model = participant.model if participant.model is not None else chat.model
+        if model is None:
+            raise UserError(f"assistant {participant.name!r} has no model: give it one, or give the chat one (model=...)")
+        if chat.limits is not None and chat.limits.usd is not None and not priced(model):
+            raise UserError(
+                f"a usd limit needs a price for every model, and {participant.name!r} has an unpriced one: "
+                "give a price, or limit tokens instead"
+            )
+
+
+def priced(model: str | ModelSpec | ChatCompletionClient) -> bool:
+    """Whether the price of a model is known; a scripted one costs nothing. Raises ModelError for an unknown name."""
+    if isinstance(model, ModelSpec):
+        return model.price is not None
+    if not isinstance(model, str):
+        return own_model(model).price is not None
+    check_name(model)
+    return model.startswith("playbook:") or price_of(model) is not None

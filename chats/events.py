@@ -1,0 +1,297 @@
+"""The events of a run's journal: one model per type, and the envelope they travel in.
+
+Envelope: `{v, seq, ts, run, turn, attempt, type, participant, span, data}`. `seq` is dense and starts at 1, `ts` is seconds
+since the epoch by the store's clock, `turn` is 0 outside turns, `span` is the key of the effect an event belongs to.
+Consumers ignore types they do not know. `v` rises only on a breaking change.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from moot.agents.ran import RanBlock, StoredFile
+from moot.termination.outcome import Outcome
+
+VERSION = 1
+Message = object
+"""An AutoGen message: itself while it is live, its JSON once it was read back."""
+
+
+class Data(BaseModel):
+    """What an event says."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    type: ClassVar[str] = "unknown"
+
+
+class Spent(Data):
+    """Tokens, dollars (None: the model has no known price) and code runs of one effect."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: float | None = 0.0
+    code_runs: int = 0
+
+
+class RunCreated(Data):
+    """The first event: everything needed to say what this run is. `chat` is the resolved chat file, if it came from one."""
+
+    type: ClassVar[str] = "run.created"
+    chat: str
+    participants: tuple[str, ...]
+    limits: dict[str, float]
+    models: dict[str, str] = {}
+    model_kind: str = "none"
+    priced: bool = True
+    inputs: dict[str, tuple[StoredFile, ...]] = {}
+    """Input files by the participant whose workspace they are put into."""
+    spec: dict[str, object] | None = None
+    moot: str = ""
+
+
+class RunStarted(Data):
+    """Somebody began to drive the run."""
+
+    type: ClassVar[str] = "run.started"
+    owner: str = ""
+
+
+class RunResumed(Data):
+    """Somebody drives the run on, after a pause, a death or a failure of the surroundings."""
+
+    type: ClassVar[str] = "run.resumed"
+    owner: str = ""
+
+
+class RunPaused(Data):
+    """The run was left where it can be resumed."""
+
+    type: ClassVar[str] = "run.paused"
+    reason: str
+
+
+class RunFinished(Data):
+    """Why it ended and what came of it. `cause` names whose failure it was: `sandbox`, `model`, or empty."""
+
+    type: ClassVar[str] = "run.finished"
+    outcome: Outcome
+    rule: str
+    reason: str
+    turn: int
+    cause: str = ""
+    result: str | None = None
+    artifacts: tuple[StoredFile, ...] = ()
+    turns: int = 0
+    usage: Spent = Spent()
+    digest: str = ""
+    """Of the transcript: what `verify` compares with its own fold."""
+
+
+class MessageSaid(Data):
+    """Something said that is nobody's turn: the task, or a note to the participants in `to` (None: everybody)."""
+
+    type: ClassVar[str] = "message"
+    message: Message
+    to: tuple[str, ...] | None = None
+
+
+class SpeakerSelected(Data):
+    """Who speaks in this step, and why. The chosen take the turns from the event's `turn` on, in this order."""
+
+    type: ClassVar[str] = "speaker.selected"
+    policy: str
+    candidates: tuple[str, ...]
+    chosen: tuple[str, ...]
+    reason: str
+    step: int
+    attempts: int = 1
+    fallback: str | None = None
+
+
+class TurnStarted(Data):
+    """An attempt at a turn began."""
+
+    type: ClassVar[str] = "turn.started"
+
+
+class TurnFinished(Data):
+    """The attempt that counts. `contexts` is what each context of the participant gained, `state` a whole agent's state."""
+
+    type: ClassVar[str] = "turn.finished"
+    reply: Message
+    contexts: dict[str, list[object]] = {}
+    state: dict[str, object] | None = None
+    seconds: float = 0.0
+
+
+class TurnFailed(Data):
+    """The attempt failed; another may follow."""
+
+    type: ClassVar[str] = "turn.failed"
+    error: str
+    cause: str = ""
+
+
+class TurnAbandoned(Data):
+    """The attempt was given up without a failure of its own: cancelled, or its process died."""
+
+    type: ClassVar[str] = "turn.abandoned"
+    reason: str
+
+
+class Inner(Data):
+    """An inner event of a turn (a thought, a tool call): shown, told to nobody."""
+
+    type: ClassVar[str] = "inner"
+    message: Message
+
+
+class EffectIntended(Data):
+    """An effect is about to be performed; its worst case is reserved."""
+
+    type: ClassVar[str] = "effect.intended"
+    key: str
+    kind: str
+    digest: str
+    reserved: Spent = Spent()
+
+
+class EffectCompleted(Data):
+    """An effect's result, settled: never performed again in this turn."""
+
+    type: ClassVar[str] = "effect.completed"
+    key: str
+    result: object
+    spent: Spent = Spent()
+
+
+class EffectFailed(Data):
+    """An effect raised; its reservation is given back."""
+
+    type: ClassVar[str] = "effect.failed"
+    key: str
+    error: str
+
+
+class EffectUnknown(Data):
+    """An intent without a result was found: the other side may have seen it. `then` says what was done about it."""
+
+    type: ClassVar[str] = "effect.unknown"
+    key: str
+    then: str
+
+
+class CodeProposed(Data):
+    """A block of code is about to be run."""
+
+    type: ClassVar[str] = "code.proposed"
+    key: str
+    language: str
+    code: str
+
+
+class CodeFinished(RanBlock):
+    """What became of it; the output stands in the effect's result under the same key."""
+
+    type: ClassVar[str] = "code.finished"
+    key: str = ""
+
+
+class BudgetWarning(Data):
+    """A limit is spent to 80 %; the next speaker is told."""
+
+    type: ClassVar[str] = "budget.warning"
+    limit: str
+    spent: str
+
+
+class Warned(Data):
+    """Something a person should know that did not end the run."""
+
+    type: ClassVar[str] = "warning"
+    text: str
+    facts: dict[str, object] = {}
+
+
+class Unknown(Data):
+    """An event of a type this version does not know; consumers ignore it."""
+
+    facts: dict[str, object] = {}
+
+
+_MODELS: tuple[type[BaseModel], ...] = (
+    RunCreated, RunStarted, RunResumed, RunPaused, RunFinished, MessageSaid, SpeakerSelected, TurnStarted, TurnFinished,
+    TurnFailed, TurnAbandoned, Inner, EffectIntended, EffectCompleted, EffectFailed, EffectUnknown, CodeProposed,
+    CodeFinished, BudgetWarning, Warned,
+)  # fmt: skip
+TYPES: dict[str, type[BaseModel]] = {str(m.__dict__["type"]): m for m in _MODELS}
+"""Every type of event and its model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the journal. `data` is one of the models above; `seq` and `ts` are given by the store."""
+
+    type: str
+    turn: int
+    attempt: int
+    participant: str
+    data: BaseModel
+    span: str = ""
+    seq: int = 0
+    ts: float = 0.0
+
+    def envelope(self, run: str) -> dict[str, object]:
+        """As exports and `--display jsonl` show it."""
+        return {
+            "v": VERSION, "seq": self.seq, "ts": self.ts, "run": run, "turn": self.turn, "attempt": self.attempt, "type": self.type,
+            "participant": self.participant, "span": self.span, "data": json.loads(dumped(self.data)),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Text as it comes, shown and never stored. `kind` is `token`, `stdout` or `stderr`."""
+
+    turn: int
+    attempt: int
+    participant: str
+    kind: str
+    text: str
+
+
+def dumped(data: BaseModel) -> str:
+    """An event's data as JSON."""
+    return json.dumps(data.facts) if isinstance(data, Unknown) else data.model_dump_json()
+
+
+def read(type: str, text: str) -> BaseModel:
+    """An event's data from JSON. A type that is not known gives `Unknown`."""
+    model = TYPES.get(type)
+    return Unknown(facts=json.loads(text)) if model is None else model.model_validate_json(text)
+
+
+class _Envelope(BaseModel):
+    """One event of a run's journal."""
+
+    v: int = Field(VERSION, description="Version of the envelope; every older one can still be read.")
+    seq: int = Field(description="Dense, from 1.")
+    ts: float = Field(description="Seconds since the epoch by the store's clock.")
+    run: str
+    turn: int = Field(description="0 outside turns.")
+    attempt: int = Field(description="Which try at the turn; only the one that finished counts.")
+    type: str
+    participant: str
+    span: str = Field(description="The key of the effect the event belongs to, or empty.")
+    data: dict[str, object]
+
+
+def event_schema() -> Mapping[str, object]:
+    """The JSON Schema of the journal: the envelope, and one definition per type of event."""
+    types = {name: model.model_json_schema() for name, model in sorted(TYPES.items())}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_Envelope.model_json_schema(), "types": types}

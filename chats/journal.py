@@ -1,0 +1,105 @@
+"""What a driver writes: events are staged, committed together, and only then published to subscribers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic import BaseModel
+
+from moot.chats.errors import Fenced
+from moot.chats.events import Draft, Event
+from moot.chats.store import Claim, Store
+
+SOON_SECONDS = 0.001
+"""A turn's end waits this long for the next intent, to share its commit."""
+Published = Event | Draft | None
+"""What a subscriber gets; None: the run is not driven here any more."""
+
+
+class Journal:
+    """The journal of one claimed run. Subscribers have queues of their own: a slow one holds up nobody."""
+
+    def __init__(self, store: Store, claim: Claim) -> None:
+        self._store, self.claim = store, claim
+        self._committed_head = self._head = claim.head
+        self._staged: list[Event] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._last: asyncio.Future[None] | None = None
+        self._failed: BaseException | None = None
+        self._subscribers: set[asyncio.Queue[Published]] = set()
+
+    def stage(self, data: BaseModel, turn: int = 0, attempt: int = 0, participant: str = "", *, span: str = "") -> Event:
+        """Add to the next commit."""
+        self._head += 1
+        event = Event(str(type(data).type), turn, attempt, participant, data, span, self._head, time.time())  # type: ignore[attr-defined]
+        self._staged.append(event)
+        return event
+
+    def soon(self) -> None:
+        """Commit shortly, unless something commits before."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SOON_SECONDS, self._expired)
+
+    async def flush(self, status: str | None = None) -> None:
+        """Everything staged so far is durable and published when this returns. Raises StoreError, `Fenced`."""
+        self._start(status)
+        if self._last is not None and not self._last.done():
+            await asyncio.shield(self._last)  # a cancelled caller does not take the commit with it
+        if self._failed is not None:
+            raise self._failed
+
+    def draft(self, item: Draft) -> None:
+        """Publish what is never stored."""
+        for subscriber in self._subscribers:
+            subscriber.put_nowait(item)
+
+    @contextmanager
+    def subscribe(self) -> Iterator[asyncio.Queue[Published]]:
+        """A queue of everything published from now on."""
+        queue: asyncio.Queue[Published] = asyncio.Queue()
+        self._subscribers.add(queue)
+        try:
+            yield queue
+        finally:
+            self._subscribers.discard(queue)
+
+    def close(self) -> None:
+        """Tell the subscribers that nothing more will come."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for subscriber in self._subscribers:
+            subscriber.put_nowait(None)
+
+    @property
+    def fenced(self) -> bool:
+        """Whether somebody else has taken the run over."""
+        return isinstance(self._failed, Fenced)
+
+    def _expired(self) -> None:
+        self._timer = None
+        self._start(None)
+
+    def _start(self, status: str | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if (self._staged or status) and self._failed is None:
+            batch, self._staged = self._staged, []
+            expected, self._committed_head = self._committed_head, self._committed_head + len(batch)
+            self._last = asyncio.ensure_future(self._store.append(self.claim, expected, batch, status))
+            if self._last.done():
+                self._committed(batch, self._last)
+            else:
+                self._last.add_done_callback(lambda done: self._committed(batch, done))
+
+    def _committed(self, batch: list[Event], done: asyncio.Future[None]) -> None:
+        """Called in the order of the commits. The first failure is final: what follows would not fit the head."""
+        error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        if error is not None:
+            self._failed = self._failed or error
+        for subscriber in self._subscribers if error is None else ():
+            for event in batch:
+                subscriber.put_nowait(event)

@@ -1,0 +1,282 @@
+"""A run: started or opened here, driven in the background, followed by whoever wants to see it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from autogen_agentchat.messages import TextMessage
+
+from moot.agents.executor import Executor
+from moot.agents.ran import StoredFile
+from moot.agents.seat import Seat
+from moot.chats.chat import Chat, drive
+from moot.chats.errors import UserError
+from moot.chats.events import Draft, Event, MessageSaid, RunCreated
+from moot.chats.home import open_store
+from moot.chats.ids import new_run
+from moot.chats.journal import Journal
+from moot.chats.owner import new_owner
+from moot.chats.state import State, Status
+from moot.chats.store import Claim, Store
+from moot.chats.table import Rules, Table, factory
+from moot.termination.ledger import Usage
+from moot.termination.outcome import Outcome, Stop
+from moot.termination.transcript import Transcript
+
+
+class Artifact:
+    """A file that a run made, by content."""
+
+    def __init__(self, file: StoredFile, store: Store) -> None:
+        self.name, self.bytes, self.sha256 = file.name, file.size, file.sha256
+        self._store = store
+
+    async def read(self) -> bytes:
+        """The content. Raises StoreError when it is missing or damaged."""
+        return await self._store.blobs.get(self.sha256)
+
+    @property
+    def path(self) -> Path | None:
+        """Where the content lies on disk, None for a store in memory."""
+        path = getattr(self._store.blobs, "path", None)
+        return path(self.sha256) if path is not None else None
+
+    def __repr__(self) -> str:
+        return f"Artifact({self.name!r}, {self.bytes} bytes)"
+
+
+class Run:
+    """One execution of a chat, driven by a task of its own: a viewer that goes away changes nothing."""
+
+    def __init__(self, table: Table, *, owns_store: bool) -> None:
+        self._table, self._owns_store = table, owns_store
+        self._task = asyncio.get_running_loop().create_task(self._drive(), name=f"moot run {self.id}")
+        self._task.add_done_callback(lambda t: t.cancelled() or t.exception())  # raised by `finish`
+
+    @property
+    def id(self) -> str:
+        """Time-ordered and unique."""
+        return self._table.state.run
+
+    @property
+    def status(self) -> Status:
+        """`running`, `paused` or `finished`."""
+        return self._table.state.status
+
+    @property
+    def stopped_by(self) -> Stop | None:
+        """The rule or limit that ended the run, its reason and the turn; None while it goes on."""
+        return self._table.state.stop()
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended, None while it goes on."""
+        stop = self.stopped_by
+        return stop.outcome if stop is not None else None
+
+    @property
+    def cause(self) -> str:
+        """Whose failure a failed run was: `sandbox`, `model`, or empty."""
+        done = self._table.state.finished
+        return done.cause if done is not None else ""
+
+    @property
+    def result(self) -> str | None:
+        """What came of it."""
+        done = self._table.state.finished
+        return done.result if done is not None else None
+
+    @property
+    def transcript(self) -> Transcript:
+        """What has been said so far."""
+        return self._table.state.transcript
+
+    @property
+    def turns(self) -> int:
+        """How many turns have been taken."""
+        return self._table.state.turns
+
+    @property
+    def usage(self) -> Usage:
+        """What was spent; `usd` is a lower bound where `priced` is False."""
+        return self._table.state.ledger.total
+
+    @property
+    def usage_by_participant(self) -> Mapping[str, Usage]:
+        """The same for each participant that spent anything."""
+        return self._table.state.ledger.by_participant
+
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """The files that the code left, the newest content of each name."""
+        files = {f.name: f for made in self._table.state.files.values() for f in made.values()}
+        return [Artifact(f, self._table.store) for f in files.values()]
+
+    @property
+    def created(self) -> RunCreated:
+        """What the run was made of."""
+        return self._table.state.created
+
+    async def events(self, *, drafts: bool = False) -> AsyncIterator[Event | Draft]:
+        """Every event from the first on, each after it was committed, until the run is not driven here any more.
+
+        With `drafts` also the text as it comes, which is never stored.
+        """
+        with self._table.journal.subscribe() as queue:
+            seen = 0
+            for event in await self._table.store.load(self.id):
+                seen = event.seq
+                yield event
+            while not (self._task.done() and queue.empty()):
+                item = await queue.get()
+                if item is None:
+                    return
+                if isinstance(item, Draft):
+                    if drafts:
+                        yield item
+                elif item.seq > seen:
+                    yield item
+
+    async def finish(self) -> Run:
+        """Wait until the run is over or paused. Raises what kept it from going on: StoreError, `Fenced`."""
+        await asyncio.shield(self._task)
+        return self
+
+    def pause_after_turn(self, reason: str = "asked to stop after this turn") -> None:
+        """Leave the run after the turns that are under way; it can be resumed."""
+        self._table.pausing = reason
+
+    async def stop_now(self, reason: str = "stopped in the middle of a turn") -> None:
+        """Leave the run at once: what is under way is cut off, the sandbox removed. It can be resumed."""
+        self._table.pausing = reason
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _drive(self) -> None:
+        table = self._table
+        try:
+            await drive(table)
+        except asyncio.CancelledError:
+            await asyncio.shield(asyncio.ensure_future(table.pause(table.pausing or "cancelled")))
+            raise
+        finally:
+            await asyncio.shield(asyncio.ensure_future(self._close()))
+
+    async def _close(self) -> None:
+        await self._table.close()
+        if self._owns_store:
+            await self._table.store.close()
+
+
+async def start(chat: Chat, task: str, where: Store | Path | str | None) -> Run:
+    """Create a run, journal what it is made of and its task, and drive it. Raises UserError, ModelError, StoreError."""
+    if not task.strip():
+        raise UserError("the task is empty: say what the chat is about")
+    seats = chat.seats()
+    store, opened = open_store(where)
+    try:
+        run, owner = new_run(), new_owner()
+        await store.create(run, chat.name)
+        journal = Journal(store, await store.claim(run, owner))
+        state = State(run, factory(seats))
+        table = Table(store, journal, state, seats, Rules(chat.speakers, chat.stop, chat.result))
+        table.record(await _created(chat, seats, store))
+        table.record(MessageSaid(message=TextMessage(content=task, source="user")))
+        await table.open(owner, [])
+    except BaseException:
+        if opened:
+            await store.close()
+        raise
+    return Run(table, owns_store=opened)
+
+
+async def open_run(run: str, *, chat: Chat | None = None, store: Store | Path | str | None = None) -> Run:
+    """Drive a run on where it was left: paused, killed, or failed for want of a sandbox or a model.
+
+    `run` is the id or the beginning of one. A run that came from a chat file is rebuilt from its journal; one made of
+    Python objects needs its `chat` again. Raises UserError for an unknown, finished or incomplete run, `Fenced` while
+    another process drives it, StoreError.
+    """
+    from moot.chats.rebuild import rebuild
+
+    kept, opened = open_store(store)
+    try:
+        name = await find_run(kept, run)
+        owner = new_owner()
+        claim = await kept.claim(name, owner)
+        try:
+            table = await _reopen(kept, claim, chat or await rebuild(kept, name), owner)
+        except BaseException:
+            await _give_back(kept, claim)
+            raise
+    except BaseException:
+        if opened:
+            await kept.close()
+        raise
+    return Run(table, owns_store=opened)
+
+
+async def _reopen(store: Store, claim: Claim, chat: Chat, owner: str) -> Table:
+    seats = chat.seats()
+    state = State(claim.run, factory(seats))
+    gained = state.fold(await store.load(claim.run))
+    if tuple(state.created.participants) != chat.names:
+        raise UserError(f"run {claim.run} was made with {', '.join(state.created.participants)}, not with {', '.join(chat.names)}")
+    done = state.finished
+    if done is not None and not done.cause:
+        raise UserError(f"run {claim.run} is finished ({done.outcome}: {done.reason}); there is nothing to resume")
+    journal = Journal(store, claim)
+    table = Table(store, journal, state, seats, Rules(chat.speakers, chat.stop, chat.result))
+    await table.open(owner, gained)
+    return table
+
+
+async def _give_back(store: Store, claim: Claim) -> None:
+    """The claim was taken only to look: the run's status stays what it was."""
+    row = next((r for r in await store.runs() if r.run == claim.run), None)
+    await store.append(claim, claim.head, [], row.status if row is not None else None)
+
+
+async def find_run(store: Store, prefix: str) -> str:
+    """The run whose id begins like this. Raises UserError for none (with the nearest) or several."""
+    found = await store.names(prefix.strip().lower())
+    if len(found) == 1:
+        return found[0]
+    if prefix and prefix in found:
+        return prefix
+    if not found:
+        newest = (await store.names())[-3:]
+        known = f"; the newest are {', '.join(reversed(newest))}" if newest else "; there are no runs yet"
+        raise UserError(f"no run begins with {prefix!r}{known}")
+    raise UserError(f"{prefix!r} is the beginning of {len(found)} runs ({', '.join(found[:4])}…): give more of it")
+
+
+async def _created(chat: Chat, seats: Mapping[str, Seat], store: Store) -> RunCreated:
+    kinds = {seat.model_kind for seat in seats.values() if seat.model_kind is not None}
+    assert chat.limits is not None  # noqa: S101 - checked when the chat was made
+    return RunCreated(
+        chat=chat.name,
+        participants=chat.names,
+        limits=chat.limits.given(),
+        models={s.name: s.model_name for s in seats.values() if s.model_name is not None},
+        model_kind="none" if not kinds else "mixed" if len(kinds) > 1 else kinds.pop(),
+        inputs={p.name: await _inputs(p, store) for p in chat.participants if isinstance(p, Executor)},
+        spec=chat.source,
+        moot=importlib.metadata.version("moot"),
+    )
+
+
+async def _inputs(spec: Executor, store: Store) -> tuple[StoredFile, ...]:
+    kept = []
+    for name, path in spec.files.items():
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"cannot read the input file {path}: {error.strerror}") from error
+        kept.append(StoredFile(name=name, size=len(data), sha256=await store.blobs.put(data)))
+    return tuple(kept)
+
+

@@ -1,0 +1,240 @@
+"""State = fold(events): everything a run knows about itself. Driving a run and reading one back apply the same events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Literal, NamedTuple
+
+from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, MessageFactory
+
+from moot.agents.ran import StoredFile
+from moot.chats.errors import StoreError
+from moot.chats.events import (
+    BudgetWarning, CodeFinished, EffectCompleted, EffectFailed, EffectIntended, EffectUnknown, Event, Inner, MessageSaid,
+    RunCreated, RunFinished, RunPaused, RunResumed, RunStarted, SpeakerSelected, Spent, TurnAbandoned, TurnFailed, TurnFinished,
+    TurnStarted,
+)  # fmt: skip
+from moot.termination.ledger import Cost, Ledger
+from moot.termination.limits import Limits
+from moot.termination.outcome import Stop
+from moot.termination.transcript import CodeRun, Transcript, Turn
+
+Status = Literal["created", "running", "paused", "finished"]
+
+
+class Recorded(NamedTuple):
+    """What an open turn already knows of one effect."""
+
+    digest: str
+    state: Literal["intended", "completed", "failed"]
+    result: object = None
+
+
+@dataclass(slots=True)
+class OpenTurn:
+    """A turn that was given to somebody and is not finished. Everything but `recorded` belongs to the latest attempt."""
+
+    number: int
+    step: int
+    participant: str
+    attempts: int = 0
+    started: float = 0.0
+    seen: int = 0
+    """How much of the inbox the attempt was given."""
+    running: bool = False
+    """Whether the latest attempt has neither finished, failed nor been abandoned."""
+    recorded: dict[str, Recorded] = field(default_factory=dict)
+    code: list[CodeFinished] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Gained:
+    """What a finished turn left for its participant's private state."""
+
+    participant: str
+    inbox: list[BaseChatMessage]
+    contexts: Mapping[str, list[object]]
+    results: Mapping[str, object]
+    state: Mapping[str, object] | None
+
+
+class State:
+    """One run, folded. `apply` must be given every event once, in order."""
+
+    def __init__(self, run: str, messages: MessageFactory) -> None:
+        self.run, self.messages = run, messages
+        self.created: RunCreated
+        self.transcript = Transcript(())
+        self.ledger: Ledger
+        self.inbox: dict[str, list[BaseChatMessage]] = {}
+        self.open: dict[int, OpenTurn] = {}
+        self.step: list[Turn] = []
+        """Turns of the open step that have finished."""
+        self.steps = 0
+        self.status: Status = "created"
+        self.finished: RunFinished | None = None
+        self.paused: str = ""
+        self.failures = 0
+        """Failed attempts in a row."""
+        self.files: dict[str, dict[str, StoredFile]] = {}
+        """What each participant's workspace gained, by name: the latest content."""
+        self.started = 0.0
+        self.head = 0
+        self._digest = blake2b(digest_size=16)
+
+    @property
+    def turns(self) -> int:
+        """Turns that count."""
+        return self.transcript.turns
+
+    @property
+    def digest(self) -> str:
+        """Of the transcript so far: who said what, in order."""
+        return self._digest.hexdigest()
+
+    def fold(self, events: Iterable[Event]) -> list[Gained]:
+        """Apply them all; what finished turns left for their participants, in order."""
+        return [gained for event in events if (gained := self.apply(event)) is not None]
+
+    def apply(self, event: Event) -> Gained | None:
+        """Take one event in. Unknown types change nothing."""
+        if event.seq:
+            self.head = event.seq
+        data = event.data
+        if isinstance(data, EffectIntended):
+            self._intended(event, data)
+        elif isinstance(data, EffectCompleted):
+            self._completed(event, data)
+        elif isinstance(data, TurnStarted):
+            self._started(event)
+        elif isinstance(data, TurnFinished):
+            return self._turn_finished(event, data)
+        elif isinstance(data, SpeakerSelected):
+            self._selected(event, data)
+        else:
+            self._other(event)
+        return None
+
+    def _other(self, event: Event) -> None:
+        match event.data:
+            case CodeFinished() as data:
+                self.open[event.turn].code.append(data)
+            case EffectFailed(key=key):
+                turn = self.open[event.turn]
+                turn.recorded[key] = turn.recorded[key]._replace(state="failed")
+                self.ledger.release(f"{event.turn}/{key}")
+            case EffectUnknown(key=key):
+                self.ledger.release(f"{event.turn}/{key}")
+            case TurnFailed() | TurnAbandoned():
+                turn = self.open[event.turn]
+                turn.running = False
+                self.failures += isinstance(event.data, TurnFailed)
+            case MessageSaid() as data:
+                self._said(data)
+            case BudgetWarning(limit=limit):
+                self.ledger.warned.add(limit)
+            case RunCreated() as data:
+                self._created(event, data)
+            case RunStarted() | RunResumed():
+                self.status, self.finished, self.paused, self.failures = "running", None, "", 0
+            case RunPaused(reason=reason):
+                self.status, self.paused = "paused", reason
+            case RunFinished() as data:
+                self.status, self.finished = "finished", data
+            case Inner() | _:
+                pass
+
+    def _created(self, event: Event, data: RunCreated) -> None:
+        self.created, self.started = data, event.ts
+        self.transcript.participants = data.participants
+        self.ledger = Ledger(Limits(**data.limits))  # type: ignore[arg-type]
+        self.inbox = {name: [] for name in data.participants}
+
+    def _said(self, data: MessageSaid) -> None:
+        message = self.message(data.message)
+        if data.to is None:
+            self.transcript.task = (*self.transcript.task, message)
+            self._digest.update(f"\x00{message.source}\x00{message.to_text()}".encode())
+        for name in data.to if data.to is not None else self.inbox:
+            self.inbox[name].append(message)
+
+    def _selected(self, event: Event, data: SpeakerSelected) -> None:
+        self.steps = data.step
+        self.open = {n: OpenTurn(n, data.step, name) for n, name in enumerate(data.chosen, event.turn)}
+        self.step = []
+
+    def _started(self, event: Event) -> None:
+        turn = self.open[event.turn]
+        turn.attempts, turn.running, turn.started, turn.code = event.attempt, True, event.ts, []
+        turn.seen = len(self.inbox[turn.participant])
+
+    def _intended(self, event: Event, data: EffectIntended) -> None:
+        self.open[event.turn].recorded[data.key] = Recorded(data.digest, "intended")
+        self.ledger.reserve(f"{event.turn}/{data.key}", _cost(data.reserved))
+
+    def _completed(self, event: Event, data: EffectCompleted) -> None:
+        turn = self.open[event.turn]
+        turn.recorded[data.key] = Recorded(turn.recorded[data.key].digest, "completed", data.result)
+        self.ledger.settle(f"{event.turn}/{data.key}", turn.participant, _cost(data.spent))
+
+    def _turn_finished(self, event: Event, data: TurnFinished) -> Gained:
+        turn = self.open.pop(event.turn)
+        name, inbox = turn.participant, self.inbox[turn.participant]
+        seen, self.inbox[name] = inbox[: turn.seen], inbox[turn.seen :]
+        for key, effect in turn.recorded.items():
+            if effect.state == "intended":  # given up by an earlier attempt, and not asked for again
+                self.ledger.release(f"{event.turn}/{key}")
+        self.ledger.seconds += data.seconds
+        self.failures = 0
+        files = self.files.setdefault(name, {}) if turn.code else {}
+        files.update((f.name, f) for block in turn.code for f in block.files)
+        ran = tuple(CodeRun(name, c.language, c.exit_code, c.timed_out, c.oom, c.skipped) for c in turn.code)
+        self.step.append(Turn(turn.number, turn.step, name, self.message(data.reply), ran))
+        if not self.open:
+            self._close_step()
+        return Gained(name, seen, data.contexts, {k: r.result for k, r in turn.recorded.items() if r.result is not None}, data.state)
+
+    def _close_step(self) -> None:
+        """Everybody hears what was said in the step, in the order of the turns; nobody hears their own words."""
+        for turn in sorted(self.step, key=lambda t: t.number):
+            self.transcript.history.append(turn)
+            self._digest.update(f"\x00{turn.participant}\x00{turn.text}".encode("utf-8", "surrogatepass"))
+            for name, box in self.inbox.items():
+                if name != turn.participant:
+                    box.append(turn.message)
+        self.step = []
+
+    def message(self, data: object) -> BaseChatMessage:
+        """A message as it was said, from itself or from its JSON."""
+        if isinstance(data, BaseChatMessage):
+            return data
+        if not isinstance(data, dict):
+            raise StoreError(f"run {self.run}: a message must be an object, got {type(data).__name__}")
+        try:
+            made: BaseAgentEvent | BaseChatMessage = self.messages.create(data)
+        except ValueError as error:
+            raise StoreError(f"run {self.run}: {error}; open the run with the chat that made it") from None
+        if not isinstance(made, BaseChatMessage):
+            raise StoreError(f"run {self.run}: {type(made).__name__} is no chat message")
+        return made
+
+    def stop(self) -> Stop | None:
+        """Why the run ended, if it did."""
+        done = self.finished
+        return None if done is None else Stop(done.rule, done.reason, done.outcome, done.turn)
+
+    def usage(self) -> Spent:
+        """What the run has spent so far; `usd` is None as soon as one call had no known price."""
+        total = self.ledger.total
+        return Spent(
+            input_tokens=total.input_tokens,
+            output_tokens=total.output_tokens,
+            usd=total.usd if total.priced else None,
+            code_runs=total.code_runs,
+        )
+
+
+def _cost(spent: Spent) -> Cost:
+    return Cost(spent.input_tokens, spent.output_tokens, spent.usd, spent.code_runs)

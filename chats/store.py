@@ -1,0 +1,89 @@
+"""What keeps journals. State is a fold of the events; a store keeps nothing else, but for content too large for a row."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from moot.chats.events import Event
+
+LEASE_SECONDS = 30.0
+"""How long a claim holds without being renewed. A dead process on the same machine is noticed at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to append to a run: refused as soon as somebody else claims it."""
+
+    run: str
+    epoch: int
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run in a list. `status` as recorded; `driven` says whether a living process holds it."""
+
+    run: str
+    chat: str
+    status: str
+    outcome: str | None
+    turns: int
+    started: float
+    input_tokens: int
+    output_tokens: int
+    usd: float | None
+    driven: bool
+
+
+class Blobs(Protocol):
+    """Content by its sha256 digest in hex; what was put stays."""
+
+    async def put(self, data: bytes) -> str:
+        """Durable when this returns. Raises StoreError."""
+        ...
+
+    async def get(self, digest: str) -> bytes:
+        """Raises StoreError when it is missing or damaged."""
+        ...
+
+
+class Store(Protocol):
+    """Journals of many runs. Every method raises StoreError when the store cannot be read or written."""
+
+    blobs: Blobs
+
+    async def create(self, run: str, chat: str) -> None:
+        """A new run with an empty journal."""
+        ...
+
+    async def claim(self, run: str, owner: str) -> Claim:
+        """Take the run over. Raises `Fenced` while a living process holds it, UserError for an unknown run."""
+        ...
+
+    def append(
+        self, claim: Claim, expected_head: int, events: Sequence[Event], status: str | None = None
+    ) -> Awaitable[None]:
+        """All or nothing, durable when it returns. A `status` also gives the claim back. Raises `Fenced`."""
+        ...
+
+    async def renew(self, claim: Claim) -> None:
+        """Hold the claim for another lease. Raises `Fenced`."""
+        ...
+
+    async def load(self, run: str, after: int = 0) -> list[Event]:
+        """The events with a higher `seq`, in order."""
+        ...
+
+    async def runs(self) -> list[RunRow]:
+        """Every run, newest first."""
+        ...
+
+    async def names(self, prefix: str = "") -> list[str]:
+        """The ids of the runs that begin like this."""
+        ...
+
+    async def close(self) -> None:
+        """Give back files and threads."""
+        ...

@@ -1,0 +1,201 @@
+"""One run while it is driven in this process: its seats, its state and its journal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+
+from autogen_agentchat.messages import MessageFactory, TextMessage
+from pydantic import BaseModel
+
+from moot.agents.executor import NO_SANDBOX
+from moot.agents.seat import Seat, Workplace
+from moot.chats.attempt import LimitHit
+from moot.chats.errors import Fenced
+from moot.chats.events import (
+    BudgetWarning, MessageSaid, RunFinished, RunPaused, RunResumed, RunStarted, SpeakerSelected, Warned,
+)  # fmt: skip
+from moot.chats.journal import Journal
+from moot.chats.result import ResultSpec, result_of
+from moot.chats.speakers import Choice, SpeakerPolicy
+from moot.chats.state import Gained, State
+from moot.chats.store import LEASE_SECONDS, Store
+from moot.chats.turn import TurnFailure, TurnTaker
+from moot.termination.outcome import Outcome, Stop
+from moot.termination.rules import Rule
+
+ATTEMPTS = 2
+"""How often a turn is tried in a row before the run fails."""
+MOOT = "moot"
+"""The source of what the runtime itself tells participants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a run goes on and ends: the part of a chat that the loop asks."""
+
+    speakers: SpeakerPolicy
+    stop: Rule | None
+    result: ResultSpec | None
+
+
+class Table:
+    """Everything the loop needs of one claimed run. Made by `open_table`, given back by `close`."""
+
+    def __init__(self, store: Store, journal: Journal, state: State, seats: Mapping[str, Seat], rules: Rules) -> None:
+        self.store, self.journal, self.state, self.seats = store, journal, state, seats
+        self._rules = rules
+        self._taker = TurnTaker(journal, state, store.blobs)
+        self._lease: asyncio.Task[None] | None = None
+        self._tolerated = state.turns
+        """Turns before this drive: what they lacked ended an earlier one, and must not end this one again."""
+        self.cause = ""
+        self.pausing = ""
+        """Why the run is to be left after this step, if it is."""
+
+    async def open(self, owner: str, gained: list[Gained]) -> None:
+        """Rebuild what the participants knew, open their workplaces, and say that the run is driven."""
+        for past in gained:
+            await _restore(self.seats[past.participant], past)
+        started = self.state.status != "created"
+        self.record(RunResumed(owner=owner) if started else RunStarted(owner=owner))
+        for turn in self.state.open.values():
+            if turn.running:
+                text = f"turn {turn.number} of {turn.participant} was under way when its process ended; it is taken again"
+                self.record(Warned(text=text, facts={"turn": turn.number}))
+        await self.journal.flush()
+        for seat in self.seats.values():
+            if seat.works is not None:
+                seat.works.open(await self._workplace(seat.name))
+        self._lease = asyncio.get_running_loop().create_task(self._renew())
+
+    async def _workplace(self, name: str) -> Workplace:
+        """Input files, and whatever earlier blocks left, by content."""
+        made = self.state.files.get(name, {})
+        files = {f.name: f.sha256 for f in (*self.state.created.inputs.get(name, ()), *made.values())}
+        content = {n: await self.store.blobs.get(digest) for n, digest in files.items()}
+        ran = any(run.participant == name for turn in self.state.transcript.history for run in turn.code_runs)
+        return Workplace(self.state.run, content, resumed=ran)
+
+    def ended(self) -> Stop | None:
+        """A goal wins over a limit that holds at the same step."""
+        said, rule = self.state.transcript, self._rules.stop
+        stop = rule.ask(said, self.state.ledger) if rule is not None else None
+        return stop or self._no_sandbox() or self.state.ledger.reached(said)
+
+    def _no_sandbox(self) -> Stop | None:
+        last = self.state.transcript.last
+        ran = last.code_runs[-1] if last is not None and last.code_runs else None
+        if last is None or ran is None or ran.skipped is None or not ran.skipped.startswith(NO_SANDBOX):
+            return None
+        if last.number <= self._tolerated:
+            return None
+        self.cause = "sandbox"
+        return Stop("sandbox", ran.skipped, Outcome.FAILED, last.number)
+
+    async def choose(self) -> Stop | None:
+        """Ask the policy who speaks next and record the whole answer; a `Stop` when nobody can."""
+        said = self.state.transcript
+        choice = await self._rules.speakers.choose(said, said.participants)
+        if isinstance(choice, Stop):
+            return choice
+        self._tell(choice)
+        self.record(
+            SpeakerSelected(
+                policy=choice.policy, candidates=choice.candidates, chosen=choice.names, reason=choice.reason,
+                step=self.state.steps + 1, attempts=choice.attempts, fallback=choice.fallback,
+            ),
+            said.turns + 1,
+        )  # fmt: skip
+        return None
+
+    def _tell(self, choice: Choice) -> None:
+        """What only the chosen hear: the policy's note, and how much of the budget is left."""
+        notes = [choice.note] if choice.note else []
+        for limit, spent in self.state.ledger.nearly(self.state.transcript).items():
+            self.record(BudgetWarning(limit=limit, spent=spent))
+            notes.append(f"Budget: {spent} are spent. Wrap up.")
+        for note in notes:
+            self.record(MessageSaid(message=TextMessage(content=note, source=MOOT), to=choice.names))
+
+    async def take_turns(self) -> Stop | None:
+        """Every open turn of the step, in parallel where there are several; a `Stop` when the run cannot go on."""
+        turns = list(self.state.open.values())
+        taking = [self._taker.take(self.seats[t.participant], t) for t in turns]
+        if len(taking) == 1:
+            failures = [await _caught(taking[0])]
+        else:
+            failures = await asyncio.gather(*(_caught(t) for t in taking))
+        await asyncio.sleep(0)  # a chat of agents that never wait must not hold up the loop
+        for failure in failures:
+            if isinstance(failure, LimitHit):
+                return failure.stop
+        for failure in failures:
+            if isinstance(failure, TurnFailure) and self.state.failures >= ATTEMPTS:
+                self.cause = failure.cause
+                return Stop("turn.failed", f"failed {ATTEMPTS} times in a row: {failure}", Outcome.FAILED, self.state.turns)
+        return None
+
+    async def finish(self, stop: Stop) -> None:
+        """The last event of the run."""
+        state = self.state
+        files = {f.name: f for made in state.files.values() for f in made.values()}
+        done = RunFinished(
+            outcome=stop.outcome, rule=stop.rule, reason=stop.reason, turn=state.turns, cause=self.cause,
+            result=result_of(state.transcript, self._rules.result, stop.outcome), artifacts=tuple(files.values()),
+            turns=state.turns, usage=state.usage(), digest=state.digest,
+        )  # fmt: skip
+        self.record(done)
+        await self.journal.flush("finished")
+
+    async def pause(self, reason: str) -> None:
+        """Leave the run where it can be resumed."""
+        self.record(RunPaused(reason=reason))
+        await self.journal.flush("paused")
+
+    async def close(self) -> None:
+        """Give back workplaces and the lease. What cannot be given back does not hide why the run ended."""
+        if self._lease is not None:
+            self._lease.cancel()
+            await asyncio.wait({self._lease})
+        works = [seat.works.shut() for seat in self.seats.values() if seat.works is not None]
+        await asyncio.gather(*works, return_exceptions=True)
+        self.journal.close()
+
+    def record(self, data: BaseModel, turn: int = 0) -> None:
+        """One event that is nobody's turn."""
+        self.state.apply(self.journal.stage(data, turn))
+
+    async def _renew(self) -> None:
+        """Hold the lease; when somebody else has taken the run over, the next append says so."""
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / 3)
+            with contextlib.suppress(Fenced):
+                await self.store.renew(self.journal.claim)
+
+
+async def _caught(taking: Coroutine[None, None, None]) -> LimitHit | TurnFailure | None:
+    """Failures that are recorded and do not end a parallel neighbour's turn."""
+    try:
+        await taking
+    except (LimitHit, TurnFailure) as failure:
+        return failure
+    return None
+
+
+async def _restore(seat: Seat, turn: Gained) -> None:
+    for path, added in turn.contexts.items():
+        if path in seat.contexts:
+            await seat.contexts[path].restore(added, turn.inbox, turn.results)
+    if turn.state is not None:
+        seat.state = turn.state
+
+
+def factory(seats: Mapping[str, Seat]) -> MessageFactory:
+    """One factory that knows every participant's message types."""
+    known = MessageFactory()
+    for seat in seats.values():
+        known._message_types.update(seat.messages._message_types)
+    return known

@@ -1,0 +1,120 @@
+"""One attempt at one participant's turn."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from autogen_agentchat.base import Response
+from autogen_agentchat.messages import BaseChatMessage, ModelClientStreamingChunkEvent
+from autogen_core import CancellationToken
+
+from moot.agents.effects import SCOPE, Scope
+from moot.agents.seat import Seat
+from moot.chats.attempt import Attempt, LimitHit
+from moot.chats.errors import StoreError
+from moot.chats.events import Inner, TurnAbandoned, TurnFailed, TurnFinished, TurnStarted
+from moot.chats.journal import Journal
+from moot.chats.state import OpenTurn, State
+from moot.chats.store import Blobs
+from moot.termination.outcome import Outcome, Stop
+
+
+class TurnFailure(Exception):  # noqa: N818 - it is recorded already; the driver only needs to know
+    """The attempt failed and is recorded as `turn.failed`; `cause` says whose failure it was (`model`, or empty)."""
+
+    def __init__(self, who: str, error: BaseException, cause: str) -> None:
+        super().__init__(f"{who}: {_words(error)}")
+        self.cause = cause
+
+
+class TurnTaker:
+    """Takes turns of one run: starts the participant, records what it does, undoes what a failed attempt left."""
+
+    def __init__(self, journal: Journal, state: State, blobs: Blobs) -> None:
+        self._journal, self._state, self._blobs = journal, state, blobs
+
+    async def take(self, seat: Seat, turn: OpenTurn) -> None:
+        """The turn is recorded when this returns. Raises TurnFailure, LimitHit, StoreError, CancelledError."""
+        self._record(TurnStarted(), turn, turn.attempts + 1)
+        attempt = Attempt(self._journal, self._state, turn, self._blobs)
+        marks, before, begun = {p: c.mark() for p, c in seat.contexts.items()}, seat.state, time.monotonic()
+        task = asyncio.get_running_loop().create_task(self._speak(seat, attempt))
+        task.add_done_callback(lambda _: attempt.awaken())
+        try:
+            reply = await self._outcome(task, attempt)
+        except BaseException as error:
+            for path, mark in marks.items():
+                seat.contexts[path].rollback(mark)
+            seat.state = before
+            raise self._undone(turn, attempt, error) from error
+        finally:
+            attempt.close()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+        inbox = self._state.inbox[seat.name][: turn.seen]
+        gained = {p: c.added(marks[p], inbox, attempt.results) for p, c in seat.contexts.items()}
+        state = dict(seat.state) if seat.state is not None else None
+        seconds = round(time.monotonic() - begun, 4)
+        self._record(TurnFinished(reply=reply, contexts=gained, state=state, seconds=seconds), turn, turn.attempts)
+        self._journal.soon()  # no commit of its own: the next intent takes it along
+
+    async def _outcome(self, task: asyncio.Task[BaseChatMessage], attempt: Attempt) -> BaseChatMessage:
+        """Wait until the participant is done, or cannot go on, or the run's time is over."""
+        limit, used = self._state.ledger.limits.seconds, self._state.ledger.seconds
+        alarm = None
+        if limit is not None:
+            alarm = asyncio.get_running_loop().call_later(max(0.0, limit - used), _time_over, attempt, limit)
+        try:
+            await attempt.wake
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+        if attempt.error is not None:
+            raise attempt.error
+        if task.cancelled():
+            raise RuntimeError(f"{attempt.turn.participant} cancelled its own turn")
+        return task.result()
+
+    async def _speak(self, seat: Seat, attempt: Attempt) -> BaseChatMessage:
+        SCOPE.set(Scope(attempt))  # a task has a context of its own
+        turn, reply = attempt.turn, None
+        inbox = self._state.inbox[seat.name][: turn.seen]
+        async for item in seat.speak(inbox, CancellationToken()):  # to the end: some agents work on after the Response
+            if isinstance(item, Response):
+                reply = item.chat_message
+            elif isinstance(item, ModelClientStreamingChunkEvent):
+                attempt.draft("token", item.content)
+            else:
+                self._record(Inner(message=item), turn, attempt.number)
+        if reply is None:
+            raise RuntimeError(f"{seat.name} gave no response")
+        return reply
+
+    def _undone(self, turn: OpenTurn, attempt: Attempt, error: BaseException) -> BaseException:
+        """Record what ended the attempt; what the driver is to raise."""
+        if isinstance(error, StoreError):
+            return error  # the journal itself is out of reach
+        if isinstance(error, LimitHit):
+            self._record(TurnAbandoned(reason=error.stop.reason), turn, attempt.number)
+            return error
+        if not isinstance(error, Exception):
+            self._record(TurnAbandoned(reason="stopped in the middle of the turn"), turn, attempt.number)
+            return error
+        self._record(TurnFailed(error=_words(error), cause=attempt.cause), turn, attempt.number)
+        return TurnFailure(turn.participant, error, attempt.cause)
+
+    def _record(self, data: TurnStarted | TurnFinished | TurnFailed | TurnAbandoned | Inner, turn: OpenTurn, attempt: int) -> None:
+        self._state.apply(self._journal.stage(data, turn.number, attempt, turn.participant))
+
+
+def _time_over(attempt: Attempt, limit: float) -> None:
+    reason = f"{limit:g} seconds of work are over"
+    attempt.error = attempt.error or LimitHit(Stop("limits.seconds", reason, Outcome.LIMIT, attempt.turn.number))
+    attempt.awaken()
+
+
+def _words(error: BaseException) -> str:
+    """One line: the kind of error and what it says."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
