@@ -206,4 +206,4 @@ def _peek(here: Scope | None) -> str:
     return here.next_key("code") if here is not None else ""
 
 
-_CODEC = Codec[RanBlock](lambda ran: ran, RanBlock.read)
+_CODEC: Codec[RanBlock] = Codec(lambda ran: ran, RanBlock.read)

@@ -18,7 +18,7 @@ from moot.termination.ledger import Cost
 
 ALLOWED_OUTPUT_TOKENS = 4096
 """What a reply may take in the reservation when the client names no `max_tokens` of its own."""
-_CODEC = Codec[CreateResult](lambda result: result, created)
+_CODEC: Codec[CreateResult] = Codec(lambda result: result, created)
 
 
 class JournalledClient(ChatCompletionClient):

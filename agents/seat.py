@@ -108,4 +108,4 @@ def _digest(value: object) -> str:
     return blake2b(json.dumps(value).encode(), digest_size=12).hexdigest()
 
 
-_WHOLE = Codec[dict[str, Any]](lambda done: done, _load)
+_WHOLE: Codec[dict[str, Any]] = Codec(lambda done: done, _load)
