@@ -7,8 +7,8 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 VERSION = "1"
 """Of what our code expects to find in the image; its label `moot.image`."""
 
-FOLDER = Path(__file__).parent / "image"
+RECIPE = Path(__file__).parent / "image"
 """Dockerfile, locked requirements, and the script that finishes an image from within."""
 
 _BUILD_SECONDS = 900  # between two signs of life from the engine
@@ -61,8 +61,8 @@ async def inspect(tag: str = DEFAULT_IMAGE) -> Image:
         return await asyncio.to_thread(_inspect, client, tag)
 
 
-async def build(*, base: Base = "auto", tag: str = DEFAULT_IMAGE, say: Say) -> Built:
-    """Build the image and call it `tag`, saying each step in one line.
+async def build(*, base: Base = "auto", tag: str = DEFAULT_IMAGE, say: Say, recipe: Path = RECIPE) -> Built:
+    """Build the image of a recipe and call it `tag`, saying each step in one line.
 
     `slim` builds the Dockerfile, whose base must be here or in reach of the engine. `bootstrap` makes the same from
     Debian packages and wheels. `auto` takes the first that is possible. An image of that name is replaced only at the
@@ -71,11 +71,11 @@ async def build(*, base: Base = "auto", tag: str = DEFAULT_IMAGE, say: Say) -> B
     started = time.monotonic()
     async with _engine() as client:
         before = await asyncio.to_thread(_find_id, client, tag)
-        if base == "slim" or (base == "auto" and await _can_pull(client, say)):
-            await _slim(client, tag, say)
+        if base == "slim" or (base == "auto" and await _can_pull(client, recipe, say)):
+            await _slim(client, tag, recipe=recipe, say=say)
         else:
-            async with rootfs.rootfs(rootfs.find(), FOLDER, say) as root:
-                await _import(client, tag, root)
+            async with rootfs.rootfs(rootfs.find(), recipe, say=say) as root:
+                await _import(client, tag, root=root, settings=_settings(recipe))
         await asyncio.to_thread(_drop, client, before)
         image = await asyncio.to_thread(_inspect, client, tag)
     return Built(tag, image.id, image.size_bytes, time.monotonic() - started)
@@ -136,11 +136,11 @@ def _drop(client: DockerClient, image: str | None) -> None:
         return
 
 
-async def _can_pull(client: DockerClient, say: Say) -> bool:
+async def _can_pull(client: DockerClient, recipe: Path, say: Say) -> bool:
     """Whether the engine has the Dockerfile's base or its registry answers for it; says so when not."""
     from docker.errors import APIError, ImageNotFound
 
-    found = re.search(r"^ARG BASE=(\S+)", (FOLDER / "Dockerfile").read_text(), re.MULTILINE)
+    found = re.search(r"^ARG BASE=(\S+)", (recipe / "Dockerfile").read_text(), re.MULTILINE)
     assert found is not None
     try:
         await asyncio.to_thread(client.images.get, found[1])
@@ -153,14 +153,22 @@ async def _can_pull(client: DockerClient, say: Say) -> bool:
     return True
 
 
-async def _slim(client: DockerClient, tag: str, say: Say) -> None:
-    await _stoppable(lambda stopped: _build_dockerfile(client, tag, say=say, stopped=stopped))
+async def _slim(client: DockerClient, tag: str, *, recipe: Path, say: Say) -> None:
+    loop = asyncio.get_running_loop()
+
+    def later(line: str) -> None:
+        loop.call_soon_threadsafe(say, line)
+
+    def work(stopped: threading.Event) -> None:
+        events = client.api.build(path=str(recipe), tag=tag, rm=True, forcerm=True, decode=True)
+        _follow(events, later, stopped)
+
+    await _stoppable(work)
 
 
-def _build_dockerfile(client: DockerClient, tag: str, *, say: Say, stopped: threading.Event) -> None:
+def _follow(events: Generator[dict[str, str]], say: Say, stopped: threading.Event) -> None:
     started, now = "", time.monotonic()
-    # Closing the stream ends the build: the engine drops the work of a client that has gone.
-    with closing(client.api.build(path=str(FOLDER), tag=tag, rm=True, forcerm=True, decode=True)) as events:
+    with closing(events):  # which ends the build: the engine drops the work of a client that has gone
         for event in events:
             if stopped.is_set():
                 return
@@ -174,18 +182,23 @@ def _build_dockerfile(client: DockerClient, tag: str, *, say: Say, stopped: thre
     say(f"{started}: {time.monotonic() - now:.1f} s")
 
 
-async def _import(client: DockerClient, tag: str, root: Path) -> None:
-    await _stoppable(lambda stopped: _import_tree(client, tag, root=root, stopped=stopped))
+async def _import(client: DockerClient, tag: str, *, root: Path, settings: list[str]) -> None:
+    def send(stopped: threading.Event) -> None:
+        _send(client, tag, root=root, settings=settings, stopped=stopped)
+
+    await _stoppable(send)
 
 
-def _import_tree(client: DockerClient, tag: str, *, root: Path, stopped: threading.Event) -> None:
+def _send(client: DockerClient, tag: str, *, root: Path, settings: list[str], stopped: threading.Event) -> None:
+    from docker.utils import parse_repository_tag
+
     command = ["tar", "--create", "--numeric-owner", "--directory", str(root), "."]
-    name, _, version = tag.rpartition(":")
+    name, version = parse_repository_tag(tag)
     with subprocess.Popen(command, stdout=subprocess.PIPE) as tar:
         assert tar.stdout is not None
         try:
             said = client.api.import_image_from_stream(
-                _pieces(tar, tar.stdout, stopped), repository=name, tag=version, changes=_settings()
+                _pieces(tar, tar.stdout, stopped), repository=name, tag=version or "latest", changes=settings
             )
         finally:
             tar.kill()
@@ -199,23 +212,44 @@ def _pieces(tar: subprocess.Popen[bytes], stream: IO[bytes], stopped: threading.
         if stopped.is_set():
             raise SandboxError("the build was cancelled")
         yield piece
-    if tar.wait() != 0:
+    if stopped.is_set() or tar.wait() != 0:
         raise SandboxError(f"tar ended with {tar.returncode}; is the disk full?")
 
 
-def _settings() -> list[str]:
+def _settings(recipe: Path) -> list[str]:
     """The lines of the Dockerfile that say how the image is run; both ways of building share them."""
-    lines = (FOLDER / "Dockerfile").read_text().splitlines()
+    lines = (recipe / "Dockerfile").read_text().splitlines()
     return [line for line in lines if line.split(" ")[0] in {"ENV", "WORKDIR", "USER", "LABEL"}]
 
 
 async def _stoppable(work: Callable[[threading.Event], None]) -> None:
-    """Run blocking work in a thread that is told when we are cancelled, and wait for it to have stopped."""
-    stopped = threading.Event()
-    thread = asyncio.ensure_future(asyncio.to_thread(work, stopped))
+    """Run blocking work in a thread that is told when we are cancelled, and give it a moment to stop.
+
+    A daemon thread: one that waits for the engine's next word cannot be told, and must not keep the process alive.
+    The engine itself drops what it was doing when the connection ends.
+    """
+    loop, stopped = asyncio.get_running_loop(), threading.Event()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def tell(error: BaseException | None) -> None:
+        if error is None or stopped.is_set():
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def thread() -> None:
+        failure: BaseException | None = None
+        try:
+            work(stopped)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised again where the work was asked for
+            failure = error
+        with suppress(RuntimeError):  # the loop may be gone when nobody waits any more
+            loop.call_soon_threadsafe(tell, failure)
+
+    threading.Thread(target=thread, name="moot-image", daemon=True).start()
     try:
-        await asyncio.shield(thread)
+        await asyncio.shield(done)
     except asyncio.CancelledError:
         stopped.set()
-        await asyncio.wait([thread])
+        await asyncio.wait([done], timeout=2.0)
         raise

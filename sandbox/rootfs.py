@@ -25,6 +25,7 @@ from moot.sandbox.errors import SandboxError
 
 SUITE = "bookworm"
 PYTHON = "3.11"  # the suite's own
+LARGE_FILES = Path("/var/tmp")  # noqa: S108 - a folder of our own is made in it
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
@@ -101,24 +102,28 @@ def _installer() -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def rootfs(debian: Debian, folder: Path, say: Callable[[str], None]) -> AsyncIterator[Path]:
-    """Make the root file system from `folder`'s requirements and finish.sh; it is gone when the block is left."""
-    # Not /tmp: that is often small, in memory, or mounted without device nodes.
-    work = Path(tempfile.mkdtemp(prefix="moot-image-", dir="/var/tmp"))
+async def rootfs(
+    debian: Debian, recipe: Path, *, say: Callable[[str], None], folder: Path = LARGE_FILES
+) -> AsyncIterator[Path]:
+    """Make the root file system from the recipe's requirements and finish.sh; it is gone when the block is left.
+
+    `folder` must have room and allow device nodes: /tmp is often in memory, or mounted without them.
+    """
+    work = Path(tempfile.mkdtemp(prefix="moot-image-", dir=folder))
     root = work / "root"
     try:
         with _timed(say, f"Debian packages from {debian.mirror}"):
             await _debootstrap(debian.mirror, root)
         with _timed(say, "Python packages"):
             target = root / f"usr/local/lib/python{PYTHON}/dist-packages"
-            requirements = str(folder / "requirements.txt")
+            requirements = str(recipe / "requirements.txt")
             system = {"UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "never"}
             await run([*debian.wheels, "--target", str(target), "--requirement", requirements], environment=system)
             shutil.rmtree(target / "bin", ignore_errors=True)
         with _timed(say, "compiled and cached"):
             (root / "opt/sandbox").mkdir(parents=True)
             for name in ("requirements.txt", "finish.sh"):
-                shutil.copy(folder / name, root / "opt/sandbox" / name)
+                shutil.copy(recipe / name, root / "opt/sandbox" / name)
             inside = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
             await run(["chroot", str(root), "/bin/sh", "/opt/sandbox/finish.sh"], environment=inside)
         yield root
