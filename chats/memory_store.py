@@ -75,11 +75,12 @@ class MemoryStore:
         return [
             row_of(run, k.chat, k.status, k.events, driven=k.owner is not None and not is_dead(k.owner))
             for run, k in sorted(self._runs.items(), reverse=True)
+            if k.events
         ]
 
     async def names(self, prefix: str = "") -> list[str]:
         """The ids that begin like this."""
-        return sorted(r for r in self._runs if r.startswith(prefix))
+        return sorted(r for r, kept in self._runs.items() if kept.events and r.startswith(prefix))
 
     async def close(self) -> None:
         """Nothing to give back."""

@@ -13,7 +13,7 @@ from moot.agents.executor import Executor
 from moot.agents.ran import StoredFile
 from moot.agents.seat import Seat
 from moot.chats.chat import Chat, drive
-from moot.chats.errors import UserError
+from moot.chats.errors import StoreError, UserError
 from moot.chats.events import Draft, Event, MessageSaid, RunCreated
 from moot.chats.home import open_store
 from moot.chats.ids import new_run
@@ -200,15 +200,13 @@ async def open_run(run: str, *, chat: Chat | None = None, store: Store | Path | 
     Python objects needs its `chat` again. Raises UserError for an unknown, finished or incomplete run, `Fenced` while
     another process drives it, StoreError.
     """
-    from moot.chats.rebuild import rebuild
-
     kept, opened = open_store(store)
     try:
         name = await find_run(kept, run)
         owner = new_owner()
         claim = await kept.claim(name, owner)
         try:
-            table = await _reopen(kept, claim, chat or await rebuild(kept, name), owner)
+            table = await _reopen(kept, claim, chat, owner)
         except BaseException:
             await _give_back(kept, claim)
             raise
@@ -219,10 +217,17 @@ async def open_run(run: str, *, chat: Chat | None = None, store: Store | Path | 
     return Run(table, owns_store=opened)
 
 
-async def _reopen(store: Store, claim: Claim, chat: Chat, owner: str) -> Table:
+async def _reopen(store: Store, claim: Claim, given: Chat | None, owner: str) -> Table:
+    from moot.chats.rebuild import rebuild
+
+    events = await store.load(claim.run)
+    created = events[0].data if events else None
+    if not isinstance(created, RunCreated):
+        raise StoreError(f"run {claim.run} does not begin with run.created: its journal is damaged")
+    chat = given or rebuild(claim.run, created)
     seats = chat.seats()
     state = State(claim.run, factory(seats))
-    gained = state.fold(await store.load(claim.run))
+    gained = state.fold(events)
     if tuple(state.created.participants) != chat.names:
         raise UserError(f"run {claim.run} was made with {', '.join(state.created.participants)}, not with {', '.join(chat.names)}")
     done = state.finished

@@ -42,7 +42,7 @@ SELECT r.name, r.chat, r.status, r.owner, r.until,
   total(CASE WHEN e.type = 'effect.completed' THEN json_extract(e.data, '$.spent.output_tokens') END),
   total(CASE WHEN e.type = 'effect.completed' THEN json_extract(e.data, '$.spent.usd') END),
   count(CASE WHEN e.type = 'effect.completed' AND json_extract(e.data, '$.spent.usd') IS NULL THEN 1 END)
-FROM run r LEFT JOIN event e ON e.run = r.id GROUP BY r.id ORDER BY r.name DESC
+FROM run r JOIN event e ON e.run = r.id GROUP BY r.id ORDER BY r.name DESC
 """
 _Job = tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]"]
 
@@ -135,7 +135,7 @@ class SqliteStore:
 
     async def names(self, prefix: str = "") -> list[str]:
         """The ids that begin like this."""
-        sql = "SELECT name FROM run WHERE substr(name, 1, ?) = ? ORDER BY name"
+        sql = "SELECT name FROM run WHERE head > 0 AND substr(name, 1, ?) = ? ORDER BY name"
         rows = await self._submit(lambda db: db.execute(sql, (len(prefix), prefix)).fetchall())
         return [name for (name,) in rows]
 

@@ -77,11 +77,11 @@ class Store(Protocol):
         ...
 
     async def runs(self) -> list[RunRow]:
-        """Every run, newest first."""
+        """Every run that has an event, newest first."""
         ...
 
     async def names(self, prefix: str = "") -> list[str]:
-        """The ids of the runs that begin like this."""
+        """The ids of the runs that have an event and begin like this."""
         ...
 
     async def close(self) -> None:
