@@ -62,7 +62,7 @@ def resolve(model: str | ModelSpec | ChatCompletionClient, *, part: str, playboo
     if isinstance(model, ModelSpec):
         return _compatible(model)
     if not isinstance(model, str):
-        return _own(model)
+        return own_model(model)
     check_name(model)
     if model.startswith("playbook:"):
         from moot.agents.playbook_client import PlaybookClient
@@ -90,7 +90,7 @@ def _compatible(spec: ModelSpec) -> Model:
     return Model(compatible_client(spec.model, key or "none", spec.base_url), name, "real", spec.price)
 
 
-def _own(client: ChatCompletionClient) -> Model:
+def own_model(client: ChatCompletionClient) -> Model:
     """A client that somebody made."""
     if getattr(client, "model_kind", "real") == "scripted":
         return Model(client, str(getattr(client, "name", type(client).__name__)), "scripted", FREE)
@@ -133,6 +133,8 @@ def _place(base_url: str) -> str:
 def _meant(model: str) -> str:
     """A suggestion, where the name is nearly right."""
     head = re.split(r"[:/]", model, maxsplit=1)
+    if model.startswith(_PREFIXES):
+        return ""
     if len(head) == 2 and head[1]:
         close = difflib.get_close_matches(head[0].lower(), ["playbook", "openai"], n=1)
         if close:

@@ -17,19 +17,15 @@ A rule whose text uses a captured name applies only where that name was captured
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from moot.agents.errors import PlaybookError
-from moot.agents.playbook_rules import Pattern, When
+from moot.agents.playbook_file import PlaybookFile, PlaybookForm, RuleForm, nearest
+from moot.agents.playbook_rules import When
 from moot.agents.playbook_template import Template
 from moot.agents.situation import Situation
 
@@ -40,21 +36,6 @@ _LAST = ("text", "source", "stdout", "stderr", "exit_code", "error", "value", "f
 ALWAYS_KNOWN = frozenset({"task", "turn", *(f"last.{name}" for name in _LAST)})
 """The names that every text may use."""
 _INSERT = re.compile(r"\{texts\.(\w+)\}")
-
-
-class _RuleForm(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    when: When = When()
-    say: str = Field(min_length=1)
-
-
-class _PlaybookForm(BaseModel):
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-    version: Literal[1]
-    name: str = Field(pattern=r"^[\w.-]+$")
-    task: Pattern | None = None
-    texts: dict[str, str] = {}
-    parts: dict[str, list[_RuleForm]] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +92,7 @@ class Playbook:
     @classmethod
     def parse(cls, text: str, origin: str = "playbook") -> Playbook:
         """Read a playbook's text; `PlaybookError` names the place where it does not follow the format."""
-        file = _File(text, origin)
+        file = PlaybookFile(text, origin)
         form = file.form()
         parts: dict[str, Part] = {}
         for name, rules in form.parts.items():
@@ -122,7 +103,7 @@ class Playbook:
         """One participant's script; `PlaybookError` where there is none of that name."""
         if name not in self.parts:
             raise PlaybookError(
-                f"{self.origin}: playbook '{self.name}' has no part '{name}'{_nearest(name, self.parts)}; "
+                f"{self.origin}: playbook '{self.name}' has no part '{name}'{nearest(name, self.parts)}; "
                 f"it has: {', '.join(self.parts)}. Name one with `part:`"
             )
         return self.parts[name]
@@ -143,10 +124,10 @@ def load_playbook(name: str, base: Path, *, search: Sequence[Path] = ()) -> Play
                 raise PlaybookError(f"cannot read playbook {path}: {error}") from error
     built_in = sorted({path.parent.name for folder in search for path in folder.glob(f"*/{FILE_NAME}")})
     known = f"; built in: {', '.join(built_in)}" if built_in else ""
-    raise PlaybookError(f"no playbook '{name}': there is no file {base / name}{_nearest(name, built_in)}{known}")
+    raise PlaybookError(f"no playbook '{name}': there is no file {base / name}{nearest(name, built_in)}{known}")
 
 
-def _rules(file: _File, form: _PlaybookForm, part: str, rules: Sequence[_RuleForm]) -> list[Rule]:
+def _rules(file: PlaybookFile, form: PlaybookForm, part: str, rules: Sequence[RuleForm]) -> list[Rule]:
     """A part's rules, each checked."""
     task_names = frozenset(form.task.groupindex if form.task else ())
     out: list[Rule] = []
@@ -178,7 +159,7 @@ def _inserted(say: str, texts: Mapping[str, str]) -> str:
 
     def piece(found: re.Match[str]) -> str:
         if found[1] not in texts:
-            raise ValueError(f"there is no text '{found[1]}'{_nearest(found[1], texts)}")
+            raise ValueError(f"there is no text '{found[1]}'{nearest(found[1], texts)}")
         return texts[found[1]].strip("\n")
 
     return _INSERT.sub(piece, say).strip("\n")
@@ -198,81 +179,3 @@ def _real(now: Situation) -> dict[str, str]:
         "last.value": now.value,
         "last.files": ", ".join(now.files),
     }
-
-
-def _nearest(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
-    """A suggestion in brackets, where one name is close."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A playbook's text, able to say where in it something stands."""
-
-    text: str
-    origin: str
-
-    def form(self) -> _PlaybookForm:
-        """The file's content, checked against the format."""
-        try:
-            root = yaml.compose(self.text, Loader=yaml.SafeLoader)
-            self._refuse_repeated(root)
-            return _PlaybookForm.model_validate(yaml.safe_load(self.text))
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark
-            place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-            raise PlaybookError(f"{self.origin}{place}: not YAML: {error.problem or error.context}") from error
-        except yaml.YAMLError as error:
-            raise PlaybookError(f"{self.origin}: not YAML: {' '.join(str(error).split())}") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = tuple(first["loc"])
-            raise self.error(where, _said(first["type"], first["msg"], where)) from error
-
-    def error(self, where: tuple[str | int, ...], message: str) -> PlaybookError:
-        """The error with the place of what it is about."""
-        node = yaml.compose(self.text, Loader=yaml.SafeLoader)
-        mark = node.start_mark if node else None
-        for step in where:
-            found = _child(node, step)
-            if found is None:
-                break
-            mark, node = found[0].start_mark, found[1]
-        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in where).lstrip(".")
-        return PlaybookError(f"{self.origin}{place}: {f'{path}: ' if path else ''}{message}")
-
-    def _refuse_repeated(self, node: yaml.Node | None) -> None:
-        """YAML takes the last of two equal keys in silence; a rule would be lost."""
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                if key.value in seen:
-                    mark = key.start_mark
-                    raise PlaybookError(f"{self.origin}:{mark.line + 1}:{mark.column + 1}: '{key.value}' stands twice")
-                seen.add(key.value)
-                self._refuse_repeated(value)
-        elif isinstance(node, yaml.SequenceNode):
-            for value in node.value:
-                self._refuse_repeated(value)
-
-
-def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Node] | None:
-    """Where one step down from a node begins, and the node there."""
-    if isinstance(node, yaml.MappingNode):
-        return next(((key, value) for key, value in node.value if key.value == str(step)), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        return node.value[step], node.value[step]
-    return None
-
-
-def _said(kind: str, message: str, where: tuple[str | int, ...]) -> str:
-    """What is wrong, in words for the author."""
-    if kind == "extra_forbidden":
-        forms: dict[str, type[BaseModel]] = {"when": When}
-        parent = where[-2] if len(where) > 1 else ""
-        form = forms.get(str(parent), _RuleForm if len(where) > 1 else _PlaybookForm)
-        known = [field.alias or name for name, field in form.model_fields.items()]
-        return f"unknown key{_nearest(str(where[-1]), known)}; known: {', '.join(known)}"
-    return message.removeprefix("Value error, ")

@@ -1,0 +1,221 @@
+"""A model is found by its name, or the one line says what is missing. Keys are never shown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from autogen_core.models import CreateResult, UserMessage
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+from autogen_ext.models.replay import ReplayChatCompletionClient
+
+from moot.agents.errors import ModelError
+from moot.agents.models import Model, ModelSpec, check_name, resolve
+from moot.agents.playbook import Playbook
+from moot.agents.playbook_client import PlaybookClient
+from moot.agents.prices import Price, price_of
+
+BOOK = "version: 1\nname: book\nparts: {coder: [{say: code}], other: [{say: else}]}\n"
+SECRET = "sk-very-secret-0123456789"
+HELLO = [UserMessage(content="hello", source="user")]
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """No key of this machine is seen by a test, and none of a test is left behind."""
+    kept = dict(os.environ)
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        os.environ.pop(name, None)
+    yield
+    os.environ.clear()
+    os.environ.update(kept)
+
+
+def _find(model: str | ModelSpec) -> Model:
+    return resolve(model, part="coder", playbooks=lambda name: Playbook.parse(BOOK, name))
+
+
+# --- names ---
+
+
+@pytest.mark.parametrize("name", ["playbook:research", "playbook:./a/b.yaml", "playbook:x#other", "openai/gpt-5-mini"])
+def test_a_known_form_of_name_is_accepted_without_a_file_or_a_key(name: str) -> None:
+    check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("foo/bar", ""),
+        ("", ""),
+        ("playbook:", ""),
+        ("playbook:#coder", ""),
+        ("openai/", ""),
+        ("opanai/gpt-4o", " (did you mean 'openai/gpt-4o'?)"),
+        ("OpenAI/gpt-4o", " (did you mean 'openai/gpt-4o'?)"),
+        ("openai:gpt-4o", " (did you mean 'openai/gpt-4o'?)"),
+        ("playbok:research", " (did you mean 'playbook:research'?)"),
+        ("gpt-4o", " (did you mean 'openai/gpt-4o'?)"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_what_is_expected(name: str, hint: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        check_name(name)
+    expected = "expected playbook:FILE, openai/NAME or {base_url, model}"
+    assert str(caught.value) == f"unknown model '{name}': {expected}{hint}"
+
+
+# --- playbooks ---
+
+
+async def test_a_playbook_plays_the_participants_part_unless_another_is_named() -> None:
+    own, other = _find("playbook:book.yaml"), _find("playbook:book.yaml#other")
+    assert (own.name, own.kind, own.price and own.price.cost(10, 10)) == ("playbook:book", "scripted", 0.0)
+    assert (await own.client.create(HELLO)).content == "code"
+    assert (await other.client.create(HELLO)).content == "else"
+
+
+# --- keys ---
+
+
+def test_a_missing_key_is_named() -> None:
+    with pytest.raises(ModelError, match="openai/gpt-4o needs a key: set OPENAI_API_KEY in the environment"):
+        _find("openai/gpt-4o")
+    with pytest.raises(ModelError, match="set MY_KEY in the environment"):
+        _find(ModelSpec("http://127.0.0.1:1/v1", "m", "${env:MY_KEY}"))
+
+
+def test_a_key_written_into_the_file_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ModelError, match=r"api_key must be \$\{env:NAME\}") as caught:
+        _find(ModelSpec("http://127.0.0.1:1/v1", "m", SECRET))
+    assert SECRET not in str(caught.value)
+
+
+def test_a_resolved_model_does_not_show_its_key() -> None:
+    os.environ["OPENAI_API_KEY"] = SECRET
+    assert SECRET not in repr(_find("openai/gpt-4o"))
+    assert "secret" not in repr(_find(ModelSpec("http://me:secret@127.0.0.1:1/v1", "m")).name)
+
+
+def test_a_model_of_openai_is_never_asked_elsewhere_whatever_its_name_begins_with() -> None:
+    os.environ["OPENAI_API_KEY"] = SECRET
+    for name in ("gpt-4o", "claude-x", "gemini-x", "Llama-x", "a-model-of-tomorrow"):
+        client = _find(f"openai/{name}").client
+        assert isinstance(client, OpenAIChatCompletionClient)
+        assert client._client.base_url.host == "api.openai.com"
+        assert client._client.max_retries == 0
+
+
+# --- prices ---
+
+
+def test_a_model_has_the_price_of_the_list_or_of_its_spec_or_none() -> None:
+    os.environ["OPENAI_API_KEY"] = SECRET
+    price = Price(1.0, 2.0, "given")
+    assert _find("openai/gpt-4o").price == price_of("openai/gpt-4o") is not None
+    assert _find("openai/a-model-of-tomorrow").price is None
+    assert _find(ModelSpec("http://127.0.0.1:1/v1", "gpt-4o")).price is None
+    assert _find(ModelSpec("http://127.0.0.1:1/v1", "m", price=price)).price == price
+
+
+# --- clients that somebody made ---
+
+
+def test_any_client_of_autogen_is_taken_as_it_is() -> None:
+    replay = ReplayChatCompletionClient(["hi"])
+    scripted = PlaybookClient(Playbook.parse(BOOK), "coder")
+    openai = OpenAIChatCompletionClient(model="gpt-4o", api_key=SECRET)
+    local = OpenAIChatCompletionClient(model="gpt-4o", api_key=SECRET, base_url="http://127.0.0.1:1/v1")
+    taken = [
+        resolve(client, part="coder", playbooks=lambda name: Playbook.parse(BOOK, name))
+        for client in (replay, scripted, openai, local)
+    ]
+    assert [model.client for model in taken] == [replay, scripted, openai, local]
+    assert [(model.name, model.kind) for model in taken] == [
+        ("ReplayChatCompletionClient", "real"),
+        ("playbook:book", "scripted"),
+        ("openai/gpt-4o", "real"),
+        ("OpenAIChatCompletionClient", "real"),
+    ]
+    assert [model.price is not None for model in taken] == [False, True, True, False]
+
+
+# --- over HTTP ---
+
+CHUNKS: list[dict[str, object]] = [
+    {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "hi "}, "finish_reason": None}]},
+    {"choices": [{"index": 0, "delta": {"content": "there"}, "finish_reason": "stop"}]},
+    {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}},
+]
+WHOLE: dict[str, object] = {
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi there"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9},
+}
+
+
+@dataclass
+class _Server:
+    """A provider on loopback: keeps what it was asked."""
+
+    broken: bool = False
+    asked: list[dict[str, object]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        fields = {name.lower(): text for name, _, text in (line.partition(": ") for line in head.split("\r\n"))}
+        body = json.loads(await reader.readexactly(int(fields["content-length"])))
+        self.asked.append(body)
+        self.keys.append(fields["authorization"])
+        common: dict[str, object] = {"id": "1", "created": 1, "model": "m"}
+        if body.get("stream"):
+            data = (
+                b"".join(b"data: %s\n\n" % json.dumps({**common, **c}).encode() for c in CHUNKS) + b"data: [DONE]\n\n"
+            )
+        else:
+            data = json.dumps({**common, "object": "chat.completion", **WHOLE}).encode()
+        kind = "text/event-stream" if body.get("stream") else "application/json"
+        status = "500 Broken" if self.broken else "200 OK"
+        headers = (
+            f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
+        )
+        writer.write(headers.encode() + data)
+        await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def _serving(server: _Server) -> AsyncIterator[str]:
+    listening = await asyncio.start_server(server.answer, "127.0.0.1", 0)
+    async with listening:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+
+
+async def test_a_streamed_reply_comes_with_its_usage_and_a_whole_one_too() -> None:
+    os.environ["MY_KEY"] = SECRET
+    server = _Server()
+    async with _serving(server) as url:
+        client = _find(ModelSpec(url, "m", "${env:MY_KEY}")).client
+        *chunks, streamed = [item async for item in client.create_stream(HELLO)]
+        whole = await client.create(HELLO)
+        await client.close()
+    assert isinstance(streamed, CreateResult)
+    assert "".join(str(chunk) for chunk in chunks) == streamed.content == whole.content == "hi there"
+    assert [(r.usage.prompt_tokens, r.usage.completion_tokens) for r in (streamed, whole)] == [(7, 2), (7, 2)]
+    assert [body.get("stream_options") for body in server.asked] == [{"include_usage": True}, None]
+    assert server.keys == [f"Bearer {SECRET}"] * 2
+
+
+async def test_a_failing_provider_is_asked_once() -> None:
+    server = _Server(broken=True)
+    async with _serving(server) as url:
+        client = _find(ModelSpec(url, "m")).client
+        with pytest.raises(Exception, match="500"):
+            await client.create(HELLO)
+        await client.close()
+    assert len(server.asked) == 1
