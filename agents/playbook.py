@@ -110,21 +110,36 @@ class Playbook:
 
 
 def load_playbook(name: str, base: Path, *, search: Sequence[Path] = ()) -> Playbook:
-    """The playbook of that file, or of that name: `base/NAME`, else NAME or NAME/playbook.yaml in a folder of `search`.
+    """The playbook of that file (relative to `base`, the chat file's folder) or of that name.
 
-    A relative file name counts from `base`, the folder of the chat file.
+    A name (no folder, no ending) is looked for as NAME.yaml, as a playbook.yaml that says so itself, and as
+    NAME/playbook.yaml, in `base`; then as NAME/playbook.yaml in the folders of `search`. What lies beside the chat file
+    wins, so a copied template uses its own copy.
     """
-    folders = [] if name.startswith(("/", "./", "../")) else list(search)
-    tried = [base / name, *(folder / name for folder in folders)]
-    for path in (candidate for place in tried for candidate in (place, place / FILE_NAME)):
+    if "/" in name or Path(name).suffix:
+        tried = [base / name]
+    else:
+        tried = [base / f"{name}.yaml", base / name / FILE_NAME, *(folder / name / FILE_NAME for folder in search)]
+        if _is_named(base / FILE_NAME, name):
+            tried.insert(1, base / FILE_NAME)
+    for path in tried:
         if path.is_file():
-            try:
-                return Playbook.parse(path.read_text(encoding="utf-8"), str(path))
-            except (OSError, UnicodeDecodeError) as error:
-                raise PlaybookError(f"cannot read playbook {path}: {error}") from error
+            return Playbook.parse(_read(path), str(path))
     built_in = sorted({path.parent.name for folder in search for path in folder.glob(f"*/{FILE_NAME}")})
     known = f"; built in: {', '.join(built_in)}" if built_in else ""
-    raise PlaybookError(f"no playbook '{name}': there is no file {base / name}{nearest(name, built_in)}{known}")
+    raise PlaybookError(f"no playbook '{name}': there is no file {tried[0]}{nearest(name, built_in)}{known}")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlaybookError(f"cannot read playbook {path}: {error}") from error
+
+
+def _is_named(path: Path, name: str) -> bool:
+    """Whether the file is a playbook that gives itself this name."""
+    return path.is_file() and re.search(rf"^name:\s*{re.escape(name)}\s*$", _read(path), re.MULTILINE) is not None
 
 
 def _rules(file: PlaybookFile, form: PlaybookForm, part: str, rules: Sequence[RuleForm]) -> list[Rule]:

@@ -250,17 +250,33 @@ BOOK = "version: 1\nname: found\nparts: {a: [{say: hi}]}\n"
 
 
 def test_a_playbook_is_found_beside_the_chat_file_first_then_among_those_built_in(tmp_path: Path) -> None:
-    built_in = tmp_path / "templates"
-    (built_in / "research").mkdir(parents=True)
-    (built_in / "research" / "playbook.yaml").write_text(BOOK.replace("found", "built-in"))
-    here = tmp_path / "here"
-    here.mkdir()
-    assert load_playbook("research", here, search=[built_in]).name == "built-in"
-    (here / "research").write_text(BOOK)
-    assert load_playbook("research", here, search=[built_in]).name == "found"
-    found = load_playbook(str(here / "research"), tmp_path)
-    assert (found.name, found.text, found.origin) == ("found", BOOK, str(here / "research"))
-    assert len(found.digest) == 64
+    built_in, here = tmp_path / "templates", tmp_path / "here"
+
+    def write(path: Path, name: str, said: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"version: 1\nname: {name}\nparts: {{a: [{{say: {said}}}]}}\n")
+
+    def found() -> str:
+        return load_playbook("mine", here, search=[built_in]).part("a").reply(Situation())
+
+    write(built_in / "mine" / "playbook.yaml", "mine", "built in")
+    write(here / "playbook.yaml", "other", "somebody else's")
+    (here / "mine").mkdir()
+    assert found() == "built in"
+    write(here / "mine" / "playbook.yaml", "mine", "in a folder")
+    assert found() == "in a folder"
+    write(here / "playbook.yaml", "mine", "a copied template")
+    assert found() == "a copied template"
+    write(here / "mine.yaml", "mine", "a file of that name")
+    assert found() == "a file of that name"
+
+
+def test_a_playbook_keeps_its_text_so_that_a_run_can_carry_it(tmp_path: Path) -> None:
+    (tmp_path / "book").write_text(BOOK)
+    found = load_playbook("./book", tmp_path)
+    assert (found.name, found.text, found.origin) == ("found", BOOK, str(tmp_path / "book"))
+    assert Playbook.parse(found.text).digest == found.digest
+    assert Playbook.parse(found.text + "#").digest != found.digest
 
 
 def test_a_playbook_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
