@@ -7,11 +7,11 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal
 
 from moot.sandbox import rootfs
 from moot.sandbox.docker import DEFAULT_IMAGE
@@ -126,12 +126,14 @@ def _find_id(client: DockerClient, tag: str) -> str | None:
 
 
 def _drop(client: DockerClient, image: str | None) -> None:
-    """Remove the image whose name was taken, unless something still uses it."""
+    """Remove an image that has no name (any more), unless something still uses it."""
     from docker.errors import APIError, ImageNotFound
 
     try:
-        if image is not None and not client.images.get(image).tags:
-            client.images.remove(image)
+        if image is not None:
+            names = client.images.get(image).attrs
+            if not names.get("RepoTags") and not names.get("RepoDigests"):
+                client.images.remove(image)
     except (ImageNotFound, APIError):
         return
 
@@ -155,64 +157,84 @@ async def _can_pull(client: DockerClient, recipe: Path, say: Say) -> bool:
 
 async def _slim(client: DockerClient, tag: str, *, recipe: Path, say: Say) -> None:
     loop = asyncio.get_running_loop()
-
-    def later(line: str) -> None:
-        loop.call_soon_threadsafe(say, line)
-
-    def work(stopped: threading.Event) -> None:
-        events = client.api.build(path=str(recipe), tag=tag, rm=True, forcerm=True, decode=True)
-        _follow(events, later, stopped)
-
-    await _stoppable(work)
+    build = _Build(client, lambda line: loop.call_soon_threadsafe(say, line))
+    await _stoppable(lambda: build.follow(tag, recipe), build.stop)
 
 
-def _follow(events: Generator[dict[str, str]], say: Say, stopped: threading.Event) -> None:
-    started, now = "", time.monotonic()
-    with closing(events):  # which ends the build: the engine drops the work of a client that has gone
-        for event in events:
-            if stopped.is_set():
-                return
-            if "error" in event:
-                raise SandboxError(f"the image could not be built: {' '.join(event['error'].split())}")
-            text = event.get("stream", "")
-            if text.startswith("Step "):
-                if started:
-                    say(f"{started}: {time.monotonic() - now:.1f} s")
-                started, now = text.strip()[:100], time.monotonic()
-    say(f"{started}: {time.monotonic() - now:.1f} s")
+class _Build:
+    """A build of a Dockerfile that the engine is at; its steps are known only from what the engine prints."""
+
+    def __init__(self, client: DockerClient, say: Callable[[str], object]) -> None:
+        self._client = client
+        self._say = say
+        self._stopped = False
+        self._container: str | None = None
+        self._layer: str | None = None
+        self._step, self._since = "", 0.0
+
+    def follow(self, tag: str, recipe: Path) -> None:
+        """Build to the end, saying each step. Blocks."""
+        events = self._client.api.build(path=str(recipe), tag=tag, rm=True, forcerm=True, decode=True)
+        try:
+            with closing(events):
+                for event in events:
+                    if self._stopped and "status" in event:  # it is pulling, which ends when we go
+                        raise SandboxError("the build was cancelled")
+                    if "error" in event:
+                        raise SandboxError(f"the image could not be built: {' '.join(event['error'].split())}")
+                    self._hear(event.get("stream", ""))
+        except SandboxError:
+            _drop(self._client, self._layer)
+            raise
+        self._finish_step()
+
+    def _hear(self, text: str) -> None:
+        if text.startswith("Step "):
+            self._finish_step()
+            self._step, self._since = text.strip()[:100], time.monotonic()
+        elif found := re.search(r"---> Running in ([0-9a-f]{12,})", text):
+            self._container = found[1]
+        elif found := re.search(r"---> ([0-9a-f]{12,})\n?$", text):
+            self._layer, self._container = found[1], None
+
+    def _finish_step(self) -> None:
+        if self._step:
+            self._say(f"{self._step}: {time.monotonic() - self._since:.1f} s")
+
+    def stop(self) -> None:
+        """Make `follow` return soon, by killing the step that runs; its clean-up is then waited for. Blocks."""
+        from docker.errors import APIError
+
+        self._stopped = True
+        if self._container is not None:
+            with suppress(APIError):  # not started yet, or over: asked again until the build has ended
+                self._client.api.kill(self._container)
 
 
 async def _import(client: DockerClient, tag: str, *, root: Path, settings: list[str]) -> None:
-    def send(stopped: threading.Event) -> None:
-        _send(client, tag, root=root, settings=settings, stopped=stopped)
-
-    await _stoppable(send)
-
-
-def _send(client: DockerClient, tag: str, *, root: Path, settings: list[str], stopped: threading.Event) -> None:
-    from docker.utils import parse_repository_tag
-
     command = ["tar", "--create", "--numeric-owner", "--directory", str(root), "."]
-    name, version = parse_repository_tag(tag)
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as tar:
-        assert tar.stdout is not None
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as tar:  # noqa: ASYNC220 - read in a thread, by docker-py
         try:
-            said = client.api.import_image_from_stream(
-                _pieces(tar, tar.stdout, stopped), repository=name, tag=version or "latest", changes=settings
-            )
+            await _stoppable(lambda: _send(client, tag, tar=tar, settings=settings), tar.kill)
         finally:
             tar.kill()
+
+
+def _send(client: DockerClient, tag: str, *, tar: subprocess.Popen[bytes], settings: list[str]) -> None:
+    from docker.utils import parse_repository_tag
+
+    name, version = parse_repository_tag(tag)
+    said = client.api.import_image_from_stream(_pieces(tar), repository=name, tag=version or "latest", changes=settings)
     if '"error"' in said:
         raise SandboxError(f"the image could not be imported: {_line(Exception(said))}")
 
 
-def _pieces(tar: subprocess.Popen[bytes], stream: IO[bytes], stopped: threading.Event) -> Iterator[bytes]:
+def _pieces(tar: subprocess.Popen[bytes]) -> Iterator[bytes]:
     """What tar writes. Raises rather than ends when it is cut short, so that no half image is taken for a whole one."""
-    while piece := stream.read(1 << 20):
-        if stopped.is_set():
-            raise SandboxError("the build was cancelled")
+    assert tar.stdout is not None
+    while piece := tar.stdout.read(1 << 20):
         yield piece
-    if stopped.is_set() or tar.wait() != 0:
+    if tar.wait() != 0:
         raise SandboxError(f"tar ended with {tar.returncode}; is the disk full?")
 
 
@@ -222,34 +244,32 @@ def _settings(recipe: Path) -> list[str]:
     return [line for line in lines if line.split(" ")[0] in {"ENV", "WORKDIR", "USER", "LABEL"}]
 
 
-async def _stoppable(work: Callable[[threading.Event], None]) -> None:
-    """Run blocking work in a thread that is told when we are cancelled, and give it a moment to stop.
+async def _stoppable(work: Callable[[], None], stop: Callable[[], None]) -> None:
+    """Run blocking work in a thread. When we are cancelled `stop` is called, again and again, until it has ended.
 
-    A daemon thread: one that waits for the engine's next word cannot be told, and must not keep the process alive.
-    The engine itself drops what it was doing when the connection ends.
+    Within bounds: a daemon thread, so that an engine which hangs does not keep the process alive.
     """
-    loop, stopped = asyncio.get_running_loop(), threading.Event()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def tell(error: BaseException | None) -> None:
-        if error is None or stopped.is_set():
-            done.set_result(None)
-        else:
-            done.set_exception(error)
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[BaseException | None] = loop.create_future()
 
     def thread() -> None:
         failure: BaseException | None = None
         try:
-            work(stopped)
+            work()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised again where the work was asked for
             failure = error
-        with suppress(RuntimeError):  # the loop may be gone when nobody waits any more
-            loop.call_soon_threadsafe(tell, failure)
+        with suppress(RuntimeError):  # the loop is gone when nobody waits any more
+            loop.call_soon_threadsafe(done.set_result, failure)
 
     threading.Thread(target=thread, name="moot-image", daemon=True).start()
     try:
-        await asyncio.shield(done)
+        failure = await asyncio.shield(done)
     except asyncio.CancelledError:
-        stopped.set()
-        await asyncio.wait([done], timeout=2.0)
+        for _ in range(50):
+            await asyncio.to_thread(stop)
+            await asyncio.wait([done], timeout=0.1)
+            if done.done():
+                break
         raise
+    if failure is not None:
+        raise failure

@@ -145,17 +145,30 @@ async def test_a_build_replaces_the_image_of_its_name_and_keeps_no_nameless_one(
         engine.images.get(first.id)
 
 
-async def test_a_build_that_fails_says_why_and_leaves_the_old_image(recipe: Callable[[str], Path], tag: str) -> None:
+def nameless(engine: docker.DockerClient) -> set[str]:
+    """What `docker images` shows as <none>."""
+    return {image.id for image in engine.images.list(filters={"dangling": True}) if image.id}
+
+
+async def test_a_build_that_fails_says_why_and_leaves_the_old_image_and_nothing_else(
+    recipe: Callable[[str], Path], tag: str, engine: docker.DockerClient
+) -> None:
+    before = nameless(engine)
     built = await images.build(base="slim", tag=tag, say=lambda _: None, recipe=recipe("LABEL a=1"))
     with pytest.raises(SandboxError, match="returned a non-zero code: 3") as failure:
-        await images.build(base="slim", tag=tag, say=lambda _: None, recipe=recipe("RUN exit 3"))
+        await images.build(base="slim", tag=tag, say=lambda _: None, recipe=recipe("LABEL b=2\nRUN exit 3"))
     assert "\n" not in str(failure.value)
+    assert nameless(engine) <= before
     assert (await images.inspect(tag)).id == built.id
 
 
-async def test_a_cancelled_build_ends_at_once_and_makes_no_image(recipe: Callable[[str], Path], tag: str) -> None:
+async def test_a_cancelled_build_ends_its_container_and_makes_no_image(
+    recipe: Callable[[str], Path], tag: str, engine: docker.DockerClient
+) -> None:
+    before = nameless(engine)
     begun = asyncio.Event()
-    folder = recipe("LABEL a=1\nRUN sleep 600")
+    mark = uuid.uuid4().hex
+    folder = recipe(f"LABEL mark={mark}\nRUN sleep 600")
     build = asyncio.create_task(images.build(base="slim", tag=tag, say=lambda _: begun.set(), recipe=folder))
     await begun.wait()
     build.cancel()
@@ -163,6 +176,8 @@ async def test_a_cancelled_build_ends_at_once_and_makes_no_image(recipe: Callabl
         await build
     with pytest.raises(ImageMissing):
         await images.inspect(tag)
+    assert engine.containers.list(all=True, filters={"label": f"mark={mark}"}) == []
+    assert nameless(engine) <= before
 
 
 @root_on_debian
