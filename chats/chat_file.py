@@ -1,0 +1,254 @@
+"""The chat file, version 1, as data: what may be written where. `spec.load_chat_file` reads one and checks the rest.
+
+The texts under the fields are the descriptions that `moot schema` gives to editors.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from moot.termination.outcome import Outcome
+
+Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Id = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
+Size = Annotated[str, Field(pattern=r"^[0-9]+ *[bkmgBKMG]?$", examples=["64k", "512m", "1g"])]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Part(BaseModel):
+    """What all parts have in common: unknown keys are refused, nothing is converted, values are final."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+class InputEntry(Part):
+    """A value that texts refer to as `{name}`; set with `--set inputs.NAME=...`."""
+
+    type: Literal["text", "number", "file"] = "text"
+    """What the value must be. A file must exist; in texts it appears under its base name, as in the sandbox."""
+    default: str | int | float | None = None
+    """Used where nothing else is set; a file is looked for beside the chat file. Without one the input must be set."""
+    description: Text | None = None
+    """What the input is for."""
+
+
+class PriceEntry(Part):
+    """What a model costs that no price list knows."""
+
+    input_per_million: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """US dollars for a million tokens read."""
+    output_per_million: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """US dollars for a million tokens written."""
+
+
+class ModelEntry(Part):
+    """A model behind any address that speaks OpenAI's protocol."""
+
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s@]+$", examples=["http://localhost:11434/v1"])]
+    """Where the server answers. No user or password in it."""
+    model: Text
+    """The name the server knows the model by."""
+    api_key: Annotated[str, Field(pattern=r"^\$\{env:[A-Za-z_][A-Za-z0-9_]*\}$")] | None = None
+    """The environment variable that holds the key, as `${env:NAME}`; leave it out where the server wants none."""
+    price: PriceEntry | None = None
+    """Needed for a limit in usd."""
+
+
+def _text_or_mapping(value: object) -> str:
+    return "mapping" if isinstance(value, dict | BaseModel) else "text"
+
+
+AnyModel = Annotated[
+    Annotated[Text, Tag("text")] | Annotated[ModelEntry, Tag("mapping")], Discriminator(_text_or_mapping)
+]
+
+
+class SandboxSection(Part):
+    """The container that code runs in. What is left out has the sandbox's own default."""
+
+    image: Text | None = None
+    """Any image with python3."""
+    network: Literal["none"] | None = None
+    """Only `none`."""
+    memory: Size | None = None
+    """For everything in the container, its in-memory file systems included."""
+    cpus: Positive | None = None
+    """CPU cores."""
+    pids: Annotated[int, Field(ge=16)] | None = None
+    """Processes and threads."""
+    workspace: Size | None = None
+    """Size of the working folder."""
+    tmp: Size | None = None
+    """Size of /tmp."""
+    seconds: Positive | None = None
+    """For one block of code."""
+    runtime: Text | None = None
+    """Another container runtime that the engine knows, such as runsc."""
+    files: tuple[Text, ...] = ()
+    """Files to put into the workspace under their base names, beside the chat file or from an input: `{file}`."""
+    artifacts: tuple[Text, ...] | None = None
+    """Patterns of the files to keep."""
+    max_artifact: Size | None = None
+    """Largest file to keep."""
+
+
+class AssistantEntry(Part):
+    """A participant that a model speaks for. Needs a goal or instructions."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["goal"]}, {"required": ["instructions"]}]})
+
+    role: Literal["assistant"]
+    """A model speaks for it."""
+    goal: Text | None = None
+    """What it is to achieve."""
+    backstory: Text | None = None
+    """Who it is."""
+    instructions: Text | None = None
+    """What it must and must not do, and the form of its replies."""
+    model: AnyModel | None = None
+    """Its own model, where it is not the chat's."""
+    part: Text | None = None
+    """The part of a playbook that it plays, where that is not its name."""
+    description: Text | None = None
+    """What others are told about it."""
+
+
+class ExecutorEntry(Part):
+    """The participant that runs code in the sandbox."""
+
+    role: Literal["executor"]
+    """It runs code."""
+    runs_code_from: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """Whose fenced blocks it runs."""
+    sandbox: SandboxSection | None = None
+    """What differs from the chat's sandbox."""
+    description: Text | None = None
+    """What others are told about it."""
+
+
+Participant = Annotated[AssistantEntry | ExecutorEntry, Discriminator("role")]
+
+
+class GraphSection(Part):
+    """Speakers by edges."""
+
+    graph: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """Edges such as `coder -> executor`, `executor -> coder when exit_code != 0`, `reviewer -> planner otherwise`; the
+    first edge's source opens, and of a speaker's edges the first whose condition holds is taken."""
+
+
+Speakers = Annotated[
+    Annotated[Literal["round_robin"], Tag("text")] | Annotated[GraphSection, Tag("mapping")],
+    Discriminator(_text_or_mapping),
+]
+
+
+class LimitsSection(Part):
+    """What a run may spend at most. At least one of turns, rounds, tokens, usd, seconds."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": [n]} for n in ("turns", "rounds", "tokens", "usd", "seconds")]}
+    )
+
+    turns: Count | None = None
+    """Replies."""
+    rounds: Count | None = None
+    """As many turns each as there are participants."""
+    tokens: Count | None = None
+    """Input and output of all model calls."""
+    usd: Positive | None = None
+    """US dollars; every model needs a known price."""
+    seconds: Positive | None = None
+    """Time of work."""
+    code_runs: Count | None = None
+    """Blocks of code."""
+
+
+class SaysQuestion(Part):
+    """A participant says something. Exactly one of starts, contains, matches."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [n]} for n in ("starts", "contains", "matches")]}
+    )
+
+    participant: Text
+    """Whose replies are looked at."""
+    starts: Text | None = None
+    """A line of the reply starts with this text."""
+    contains: Text | None = None
+    """The reply has this text somewhere."""
+    matches: Text | None = None
+    """A regular expression found in the reply; ^ and $ match at lines."""
+
+
+class StopQuestion(Part):
+    """A question put after each turn. Exactly one of says, code_succeeded, all, any."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [n]} for n in ("says", "code_succeeded", "all", "any")]}
+    )
+
+    says: SaysQuestion | None = None
+    """A participant says something."""
+    code_succeeded: Literal[True] | None = None
+    """The latest block of code ended with exit code 0."""
+    all: Annotated[tuple[StopQuestion, ...], Field(min_length=1)] | None = None
+    """All of these hold at the same turn."""
+    any: Annotated[tuple[StopQuestion, ...], Field(min_length=1)] | None = None
+    """At least one of these holds."""
+
+
+class StopEntry(StopQuestion):
+    """A stop rule: when it holds, the run ends. Exactly one of says, code_succeeded, all, any."""
+
+    id: Id
+    """Its name; the run says by which rule it ended."""
+    outcome: Annotated[Outcome, Field(strict=False)] = Outcome.GOAL
+    """How the run ended when this rule ends it."""
+
+
+class ResultSection(Part):
+    """What the run hands back."""
+
+    from_: Text | None = Field(None, alias="from")
+    """Whose last reply is the result; the last speaker's unless given."""
+    extract: Text | None = None
+    """A regular expression with one group: the part of that reply that is the result."""
+    artifacts: bool = False
+    """Whether the files that code made belong to the result."""
+
+
+class ChatFile(Part):
+    """A group chat of agents: who takes part, who speaks when, when it ends and what it may spend."""
+
+    version: Literal[1]
+    """The version of this format."""
+    name: Id
+    """What the chat is called."""
+    task: Text | None = None
+    """What the participants are asked. `{x}` stands for the input x; `{{` and `}}` are braces."""
+    inputs: dict[str, InputEntry] = Field(
+        default={}, json_schema_extra={"propertyNames": {"pattern": "^[A-Za-z_]\\w*$"}}
+    )
+    """Values that can be set from outside, by name."""
+    model: AnyModel | None = None
+    """The model of every assistant that has none of its own: `playbook:FILE`, `openai/NAME` or a mapping."""
+    participants: Annotated[
+        dict[str, Participant],
+        Field(min_length=1, json_schema_extra={"propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}}),
+    ]
+    """Who takes part, by name, in order."""
+    sandbox: SandboxSection = SandboxSection()
+    """The container that code runs in."""
+    speakers: Speakers = "round_robin"
+    """Who speaks next."""
+    limits: LimitsSection = LimitsSection()
+    """What a run may spend at most."""
+    stop: tuple[StopEntry, ...] = ()
+    """When the run ends; any of them."""
+    result: ResultSection = ResultSection()
+    """What the run hands back."""

@@ -1,0 +1,195 @@
+"""What pydantic finds wrong with a chat file, in plain words and at its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from moot.chats import chat_file
+from moot.chats.errors import Problem, did_you_mean
+from moot.chats.yaml_source import Source, YamlPath, YamlValue, in_words, parse_scalar
+
+_EXPECTED = {
+    "string_type": "text",
+    "string_unicode": "text in UTF-8",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+_BOUNDS = {
+    "string_too_short": "is empty",
+    "too_short": "is empty",
+    "string_too_long": "longer than {max_length} characters",
+    "greater_than": "must be above {gt:g}, got {got}",
+    "greater_than_equal": "must be at least {ge:g}, got {got}",
+}
+_SIZES = ("memory", "workspace", "tmp", "max_artifact")
+_FORMS = {
+    "base_url": "expected an address such as http://localhost:11434/v1, without user or password",
+    "api_key": "a key may only be given as ${env:NAME}, the environment variable that holds it",
+    "name": "expected letters, digits, - and _, a letter first",
+    "id": "expected letters, digits, - and _, a letter first",
+    **dict.fromkeys(_SIZES, "expected a size such as 512m or 1g"),
+}
+_SECRET = ("base_url", "api_key")
+_WRITE: dict[YamlPath, str] = {
+    ("version",): "write 'version: 1'",
+    ("participants",): "name those who take part",
+    ("name",): "give the chat a name",
+}
+
+_PARTS: dict[YamlPath, type[BaseModel]] = {
+    (): chat_file.ChatFile,
+    ("inputs", "*"): chat_file.InputEntry,
+    ("participants", "*"): chat_file.AssistantEntry,
+    ("model",): chat_file.ModelEntry,
+    ("participants", "*", "model"): chat_file.ModelEntry,
+    ("model", "price"): chat_file.PriceEntry,
+    ("participants", "*", "model", "price"): chat_file.PriceEntry,
+    ("sandbox",): chat_file.SandboxSection,
+    ("participants", "*", "sandbox"): chat_file.SandboxSection,
+    ("speakers",): chat_file.GraphSection,
+    ("limits",): chat_file.LimitsSection,
+    ("stop", "*"): chat_file.StopEntry,
+    ("result",): chat_file.ResultSection,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A problem, and what must be taken away so that the rest can be looked at."""
+
+    problem: Problem
+    remove: YamlPath
+
+
+def findings(error: ValidationError, source: Source) -> list[Finding]:
+    """Everything pydantic found, once for each place."""
+    by_path: dict[YamlPath, list[ErrorDetails]] = {}
+    for details in error.errors(include_url=False):
+        by_path.setdefault(_path(details), []).append(details)
+    found = []
+    for path, several in by_path.items():
+        inner_failed = any(other[: len(path)] == path and other != path for other in by_path)
+        if inner_failed and several[0]["type"] == "too_short":  # counted without what failed in it
+            continue
+        found.append(_finding(path, several, source))
+    return found
+
+
+def known_keys(path: YamlPath, value: YamlValue) -> tuple[str, ...]:
+    """The keys that may stand in the mapping at that path; none where any name may (inputs, participants)."""
+    part = _part(path, value)
+    if part is None:
+        return ()
+    return tuple(field.alias or name for name, field in part.model_fields.items())
+
+
+def _part(path: YamlPath, value: YamlValue) -> type[BaseModel] | None:
+    if path[:1] == ("stop",) and len(path) > 2:
+        if path[-1] == "says":
+            return chat_file.SaysQuestion
+        return chat_file.StopQuestion if isinstance(path[-1], int) else None
+    named = path[:1] in (("inputs",), ("participants",), ("stop",))
+    shape = tuple("*" if named and index == 1 else step for index, step in enumerate(path))
+    if shape == ("participants", "*") and isinstance(value, Mapping) and value.get("role") == "executor":
+        return chat_file.ExecutorEntry
+    return _PARTS.get(shape)
+
+
+def _path(details: ErrorDetails) -> YamlPath:
+    """The place in the file: pydantic's location without the names it gives to the branches of a choice."""
+    path: YamlPath = ()
+    skip = False
+    for step in details["loc"]:
+        if not skip:
+            path = (*path, step)
+        skip = not skip and _is_choice(path)
+    if details["type"].startswith("union_tag"):
+        return (*path, "role")
+    return path
+
+
+def _is_choice(path: YamlPath) -> bool:
+    match path:
+        case ("model",) | ("speakers",) | ("participants", _) | ("participants", _, "model") | ("inputs", _, "default"):
+            return True
+    return False
+
+
+def _finding(path: YamlPath, several: list[ErrorDetails], source: Source) -> Finding:
+    details = several[0]
+    kind = details["type"]
+    if kind == "missing" or kind == "union_tag_not_found":
+        hint = _WRITE.get(path) or ("write role: assistant or role: executor" if path[-1] == "role" else None)
+        return Finding(source.problem(path, "missing", hint), path[:-1])
+    if kind == "extra_forbidden":
+        return Finding(_unknown_key(path, source), path)
+    value = source.at(path)
+    if path[-1] in _SECRET:
+        message = _FORMS[str(path[-1])] if kind != "string_too_short" else "is empty"
+        return Finding(source.masked(source.problem(path, message)), path)
+    message, hint = _bad_value(path, several, value)
+    remove = path[:-1] if path[-1] == "role" else path
+    return Finding(source.problem(path, message, hint), remove)
+
+
+def _unknown_key(path: YamlPath, source: Source) -> Problem:
+    around = source.at(path[:-1])
+    known = known_keys(path[:-1], around)
+    free = [key for key in known if not (isinstance(around, Mapping) and key in around)]
+    hint = did_you_mean(str(path[-1]), free) or did_you_mean(str(path[-1]), known)
+    if hint is None and free:
+        hint = f"known here: {', '.join(free)}"
+    return source.problem(path, "unknown key", hint, at_key=True)
+
+
+def _bad_value(path: YamlPath, several: list[ErrorDetails], value: YamlValue) -> tuple[str, str | None]:
+    """The problem and the suggestion for a value that is not what it must be."""
+    details = several[0]
+    kind, context = details["type"], details.get("ctx", {})
+    got = in_words(value)
+    if kind in _BOUNDS:
+        return _BOUNDS[kind].format(got=got, **context), None
+    if kind in ("literal_error", "enum", "union_tag_invalid"):
+        return _bad_choice(path, str(context.get("expected") or context.get("expected_tags")), value)
+    form = _FORMS.get(str(path[-1]))
+    if form and (kind == "string_pattern_mismatch" or path[-1] in _SIZES):
+        return f"{form}, got {got}", None
+    if path[-1] == "model" and kind == "string_type":
+        return f"expected a model's name or a mapping, got {got}", None
+    words = [_EXPECTED[other["type"]] for other in several if other["type"] in _EXPECTED]
+    if not words:
+        return f"{details['msg'][:1].lower()}{details['msg'][1:]}, got {got}", None
+    if words == ["text", "a whole number", "a number"]:
+        words = ["text", "a number"]
+    return f"expected {' or '.join(words)}, got {got}", _quotes(words, value)
+
+
+def _bad_choice(path: YamlPath, expected: str, value: YamlValue) -> tuple[str, str | None]:
+    choices = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
+    hint = did_you_mean(value, choices) if isinstance(value, str) else None
+    if path == ("speakers",):
+        expected = "'round_robin' or a mapping with a graph"
+    else:
+        quoted = expected.replace(" or ", ", ").split(", ")
+        expected = " or ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+    return f"expected {expected}, got {in_words(value)}", hint
+
+
+def _quotes(words: list[str], value: YamlValue) -> str | None:
+    """YAML's own traps: a text that reads as a number, a number written as a text."""
+    if "text" in words and isinstance(value, bool | int | float):
+        return "put it in quotes if a text is meant"
+    if isinstance(value, str) and "text" not in words and isinstance(parse_scalar(value), int | float):
+        return "without quotes it is a number"
+    return None
