@@ -34,20 +34,21 @@ class Situation:
         """The situation that these messages tell, oldest first."""
         task: str | None = None
         text, source, turn = "", "", 1
-        report: tuple[BlockReport, ...] = ()
+        news: list[str] = []
         for message in messages:
             if isinstance(message, SystemMessage):
                 continue
             if isinstance(message, AssistantMessage):
                 if isinstance(message.content, str):
-                    turn, report = turn + 1, ()
+                    turn, news = turn + 1, []
                 continue
             sender = message.source if isinstance(message, UserMessage) else "tool"
             if sender == RUNTIME:
                 continue
             text, source = _text(message), sender
             task = text if task is None else task
-            report = parse(text) or report
+            news.append(text)
+        report = next((blocks for text in reversed(news) if (blocks := parse(text))), ())
         return cls(task or "", turn, text, source, report)
 
     @property
