@@ -15,46 +15,52 @@ from scripts.machine.step import StepError, run, step
 # The system's certificates, for machines behind a company's own; and never a Python from the network.
 UV = {"UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
 
+CONTENT = ("requirements.lock", "pyproject.toml")
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def prepare(root: Path) -> None:
     """Make .venv what the lock says. Does nothing when the stamp of the last time still fits."""
     venv = root / ".venv"
-    stamp = venv / "moot-ready"
-    wanted = _fingerprint(root)
-    python = venv / "bin" / "python"
-    if stamp.is_file() and stamp.read_text() == wanted and os.access(python, os.X_OK):
+    python, uv, stamp = venv / "bin" / "python", venv / "bin" / "uv", venv / "moot-ready"
+    content = _content(root)
+    before = stamp.read_text().splitlines() if stamp.is_file() else []
+    if before == [_place(root), content]:
         return
-    stamp.unlink(missing_ok=True)
-    if not _works(python):
+    if before[:1] not in ([], [_place(root)]) or not _is_whole(python, uv):
         _make(venv)
+    stamp.write_text(f"{_place(root)}\n")
     lock = root / "requirements.lock"
-    uv = venv / "bin" / "uv"
-    if not _works(uv):
+    if not _works(uv, "--version"):
         _get_uv(python, lock)
     with step(f"installing what {lock.name} holds into .venv"):
         install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", python]
         run([*install, "--require-hashes", "--requirement", lock], environment=UV)
         # The backend is locked too, so nothing is fetched to build the project.
         run([*install, "--no-build-isolation", "--no-deps", "--editable", root], environment=UV)
-    stamp.write_text(wanted)
+    stamp.write_text(f"{_place(root)}\n{content}\n")
 
 
-def _fingerprint(root: Path) -> str:
-    """Changes with the lock, the build settings and the place: an editable install knows its folder by name."""
-    digest = hashlib.sha256(os.fsencode(root))
-    for name in ("requirements.lock", "pyproject.toml"):
-        digest.update((root / name).read_bytes())
-    return digest.hexdigest()
-
-
-def _works(program: Path) -> bool:
-    """Whether it runs: a .venv may be half made, moved, or have lost its Python to an upgrade."""
-    if not os.access(program, os.X_OK):
+def _is_whole(python: Path, uv: Path) -> bool:
+    """Whether this .venv can be built upon: it may be half made, or have lost its Python to an upgrade."""
+    if not _works(python, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"):
         return False
+    return _works(uv, "--version") or _works(python, "-m", "pip", "--version")
+
+
+def _place(root: Path) -> str:
+    """Where the environment lies and which Python it was made with: its scripts name the one, its folders the other."""
+    return f"{root} {(root / '.venv/bin/python').resolve()}"
+
+
+def _content(root: Path) -> str:
+    """Changes with the lock and with the build settings."""
+    return hashlib.sha256(b"".join((root / name).read_bytes() for name in CONTENT)).hexdigest()
+
+
+def _works(program: Path, *arguments: str) -> bool:
     try:
-        run([program, "--version"])
+        run([program, *arguments])
     except (StepError, OSError):
         return False
     return True
