@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 
 def setup(*steps: str, cwd: Path, **environment: str) -> tuple[int, list[str]]:
     """Exit code and the lines it printed."""
-    command = [ROOT / "scripts" / "setup", *steps]
+    command: list[str | Path] = [ROOT / "scripts" / "setup", *steps]
     done = subprocess.run(
         command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
