@@ -136,7 +136,7 @@ Participant = Annotated[AssistantEntry | ExecutorEntry, Discriminator("role")]
 class GraphSection(Part):
     """Speakers by edges."""
 
-    graph: Annotated[tuple[Text, ...], Field(min_length=1)]
+    graph: Annotated[tuple[Text, ...], Field(min_length=1, max_length=500)]
     """Edges such as `coder -> executor`, `executor -> coder when exit_code != 0`, `reviewer -> planner otherwise`; the
     first edge's source opens, and of a speaker's edges the first whose condition holds is taken."""
 
@@ -239,7 +239,9 @@ class ChatFile(Part):
     """The model of every assistant that has none of its own: `playbook:FILE`, `openai/NAME` or a mapping."""
     participants: Annotated[
         dict[str, Participant],
-        Field(min_length=1, json_schema_extra={"propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}}),
+        Field(
+            min_length=1, max_length=200, json_schema_extra={"propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}}
+        ),
     ]
     """Who takes part, by name, in order."""
     sandbox: SandboxSection = SandboxSection()
@@ -248,7 +250,7 @@ class ChatFile(Part):
     """Who speaks next."""
     limits: LimitsSection = LimitsSection()
     """What a run may spend at most."""
-    stop: tuple[StopEntry, ...] = ()
+    stop: Annotated[tuple[StopEntry, ...], Field(max_length=200)] = ()
     """When the run ends; any of them."""
     result: ResultSection = ResultSection()
     """What the run hands back."""

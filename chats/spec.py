@@ -17,7 +17,7 @@ from moot.chats.graph import Graph
 from moot.chats.inputs import apply_sets, fill_in
 from moot.chats.speakers import RoundRobin
 from moot.chats.spec_checks import Checking, ModelChecks, check, docker, questions
-from moot.chats.spec_words import findings
+from moot.chats.spec_words import MOST_PROBLEMS, findings
 from moot.chats.yaml_source import Source, YamlPath, YamlValue, read_source
 from moot.sandbox.docker import Docker
 from moot.sandbox.sizes import parse_size, show_size
@@ -132,7 +132,7 @@ def _validated(source: Source) -> tuple[ChatFile | None, list[Problem], set[Yaml
             found = findings(error, source)
         problems = problems or [finding.problem for finding in found]
         left_out = {_whole(finding.remove) for finding in found}
-        if () in left_out or left_out <= gone:
+        if () in left_out or left_out <= gone or len(found) >= MOST_PROBLEMS:
             return None, problems, gone
         gone |= left_out
         for path in left_out:
@@ -140,13 +140,16 @@ def _validated(source: Source) -> tuple[ChatFile | None, list[Problem], set[Yaml
 
 
 def _whole(path: YamlPath) -> YamlPath:
-    """A list is left out as a whole: without some of its items the others would have other places."""
-    first = next((index for index, step in enumerate(path) if isinstance(step, int)), len(path))
-    return path[:first]
+    """A list is left out as a whole: without one of its items the others would have other places."""
+    while path and isinstance(path[-1], int):
+        path = path[:-1]
+    return path
 
 
 def _without(value: YamlValue, path: YamlPath) -> YamlValue:
     step, rest = path[0], path[1:]
+    if isinstance(value, tuple) and isinstance(step, int) and rest:
+        return (*value[:step], _without(value[step], rest), *value[step + 1 :])
     if not isinstance(value, dict) or step not in value or not isinstance(step, str):
         return value
     if rest:

@@ -25,9 +25,12 @@ _EXPECTED = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
 }
+MOST_PROBLEMS = 50
+"""How many are reported; beyond that a file is something else than a chat file."""
 _BOUNDS = {
     "string_too_short": "is empty",
     "too_short": "is empty",
+    "too_long": "has {actual_length} entries, more than {max_length}",
     "string_too_long": "longer than {max_length} characters",
     "greater_than": "must be above {gt:g}, got {got}",
     "greater_than_equal": "must be at least {ge:g}, got {got}",
@@ -41,10 +44,14 @@ _FORMS = {
     **dict.fromkeys(_SIZES, "expected a size such as 512m or 1g"),
 }
 _SECRET = ("base_url", "api_key")
-_WRITE: dict[YamlPath, str] = {
-    ("version",): "write 'version: 1'",
-    ("participants",): "name those who take part",
-    ("name",): "give the chat a name",
+_WRITE = {
+    "version": "write 'version: 1'",
+    "name": "give the chat a name",
+    "participants": "name those who take part",
+    "role": "write role: assistant or role: executor",
+    "runs_code_from": "name those whose code it runs",
+    "id": "every stop rule has one: the run says by which it ended",
+    "participant": "name whose words are meant",
 }
 
 _PARTS: dict[YamlPath, type[BaseModel]] = {
@@ -75,12 +82,12 @@ class Finding:
 def findings(error: ValidationError, source: Source) -> list[Finding]:
     """Everything pydantic found, once for each place."""
     by_path: dict[YamlPath, list[ErrorDetails]] = {}
-    for details in error.errors(include_url=False):
+    for details in error.errors(include_url=False)[:MOST_PROBLEMS]:
         by_path.setdefault(_path(details), []).append(details)
     found = []
+    around = {path[:length] for path in by_path for length in range(len(path))}
     for path, several in by_path.items():
-        inner_failed = any(other[: len(path)] == path and other != path for other in by_path)
-        if inner_failed and several[0]["type"] == "too_short":  # counted without what failed in it
+        if path in around and several[0]["type"] == "too_short":  # counted without what failed in it
             continue
         found.append(_finding(path, several, source))
     return found
@@ -130,14 +137,14 @@ def _finding(path: YamlPath, several: list[ErrorDetails], source: Source) -> Fin
     details = several[0]
     kind = details["type"]
     if kind == "missing" or kind == "union_tag_not_found":
-        hint = _WRITE.get(path) or ("write role: assistant or role: executor" if path[-1] == "role" else None)
+        hint = _WRITE.get(str(path[-1]))
         return Finding(source.problem(path, "missing", hint), path[:-1])
     if kind == "extra_forbidden":
         return Finding(_unknown_key(path, source), path)
     value = source.at(path)
     if path[-1] in _SECRET:
         message = _FORMS[str(path[-1])] if kind != "string_too_short" else "is empty"
-        return Finding(source.masked(source.problem(path, message)), path)
+        return Finding(source.problem(path, message), path)
     message, hint = _bad_value(path, several, value)
     remove = path[:-1] if path[-1] == "role" else path
     return Finding(source.problem(path, message, hint), remove)
@@ -188,6 +195,8 @@ def _bad_choice(path: YamlPath, expected: str, value: YamlValue) -> tuple[str, s
 
 def _quotes(words: list[str], value: YamlValue) -> str | None:
     """YAML's own traps: a text that reads as a number, a number written as a text."""
+    if "text" in words and isinstance(value, dict):
+        return "a text that holds ': ' must be in quotes"
     if "text" in words and isinstance(value, bool | int | float):
         return "put it in quotes if a text is meant"
     if isinstance(value, str) and "text" not in words and isinstance(parse_scalar(value), int | float):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -32,11 +32,20 @@ _CORE = "tag:yaml.org,2002:"
 _INT = re.compile(r"[-+]?[0-9]+$|0o[0-7]+$|0x[0-9a-fA-F]+$")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$")
 _TAGGED = re.compile(r"(&\S+\s+)?!")
+_SECRET = re.compile(
+    r"""((?:key|secret|password|passwd|token)["']?\s*:\s*["']?)(?!\$\{env:)([^\s,}"'][^,}"']*)""", re.IGNORECASE
+)
+_PASSWORD = re.compile(r"(://)([^/\s@]+)(?=@)")
+_UNCLOSED = {
+    "while scanning a quoted scalar": "the text that starts here is never closed with a quote",
+    "while parsing a flow mapping": "the { here is never closed",
+    "while parsing a flow sequence": "the [ here is never closed",
+    "while scanning a simple key": "a key needs a ':' after it",
+}
 _HINTS = (
     ("mapping values are not allowed", "a text that holds ': ' must be in quotes"),
     ("'\\t' that cannot start any token", "indent with spaces, not tabs"),
     ("expected <block end>", "check the indentation"),
-    ("could not find expected ':'", "check the indentation and the quotes"),
 )
 
 
@@ -76,12 +85,6 @@ class Source:
     ) -> Problem:
         """A problem at a part of a text: at its `offset`-th character where that can be found in the file."""
         return self._problem_at(path, self._place_in(path, offset, length), message, suggestion)
-
-    def masked(self, problem: Problem) -> Problem:
-        """The same problem with everything from its column on hidden: a secret must not be shown again."""
-        if problem.excerpt is None or problem.column is None:
-            return problem
-        return replace(problem, excerpt=problem.excerpt[: problem.column - 1] + "***")
 
     def at(self, path: YamlPath) -> YamlValue:
         """The value at a path, None where there is none."""
@@ -191,12 +194,18 @@ def dotted(path: YamlPath) -> str:
 
 
 def place(text: str, start: int) -> tuple[int, int, str]:
-    """Line and column (from 1) of a character, and that line."""
+    """Line and column (from 1) of a character, and that line; what looks like a secret in it is starred."""
     breaks = _breaks(text)
     line = bisect.bisect_right(breaks, start)
     begin = breaks[line - 1] if line else 0
     found = _LINE_BREAK.search(text, begin)
-    return line + 1, start - begin + 1, text[begin : found.start() if found else len(text)]
+    return line + 1, start - begin + 1, _without_secrets(text[begin : found.start() if found else len(text)])
+
+
+def _without_secrets(line: str) -> str:
+    for pattern in (_SECRET, _PASSWORD):
+        line = pattern.sub(lambda found: f"{found[1]}{'*' * len(found[2])}", line)
+    return line
 
 
 @lru_cache(maxsize=4)
@@ -280,14 +289,17 @@ def _compose(text: str, file: str) -> Node | None:
 
 def _yaml_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
     what, mark = error.problem or "cannot be parsed", error.problem_mark
-    never_closed = "stream end" in what or "end of stream" in what
-    if (never_closed or mark is None) and error.context_mark is not None:
-        what, mark = f"{(error.context or 'something').removeprefix('while ')}: it is never closed", error.context_mark
+    unclosed = _UNCLOSED.get(error.context or "")
+    at_end = "stream end" in what or "end of stream" in what or "expected ':'" in what
+    if unclosed and at_end and error.context_mark is not None:
+        what, mark = unclosed, error.context_mark
     elif "expected a single document" in (error.context or ""):
         what = "a second document starts here (---); a chat file holds one"
     index = mark.index if mark is not None else 0
     line, column, excerpt = place(text, index)
     hint = next((hint for part, hint in _HINTS if part in what), None)
+    if text[max(index - 1, 0) : index + 1] == "${":
+        hint = "put ${env:NAME} in quotes inside { }"
     return Problem(file, f"bad YAML: {what}", line, column, suggestion=hint, excerpt=excerpt)
 
 
