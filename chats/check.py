@@ -12,6 +12,7 @@ from moot.agents.models import ModelSpec, check_name, own_model
 from moot.agents.prices import price_of
 from moot.chats.errors import Problem, SpecError, UserError, did_you_mean
 from moot.chats.graph import Graph
+from moot.chats.graph_check import GraphProblem
 from moot.termination.rules import watched
 
 if TYPE_CHECKING:
@@ -26,12 +27,10 @@ def check_chat(chat: Chat) -> None:
             f"chat {chat.name!r} has no hard limit: give limits=Limits(...) with turns, rounds, tokens, usd or seconds"
         )
     looked_at = watched(chat.stop)
-    for name in sorted(looked_at | ({chat.result.participant} if chat.result else set())):
+    for name in sorted(looked_at | ({chat.result.participant} if chat.result and chat.result.participant else set())):
         _known(chat, name, "a stop rule or the result looks at")
-    if isinstance(chat.speakers, Graph) and (problems := chat.speakers.validate(chat.names, looked_at)):
-        raise SpecError(
-            *(Problem(f"graph of {chat.name}", p.problem, p.edge + 1, p.column, f"edge {p.edge + 1}", p.suggestion) for p in problems)
-        )
+    if isinstance(chat.speakers, Graph):
+        _check_graph(chat, chat.speakers, looked_at)
     _check_models(chat)
 
 
@@ -51,6 +50,20 @@ def _check_names(chat: Chat) -> None:
         if isinstance(participant, Executor):
             for source in participant.runs_code_from:
                 _known(chat, source, f"executor {participant.name!r} runs code from")
+
+
+def _check_graph(chat: Chat, graph: Graph, looked_at: frozenset[str]) -> None:
+    problems = graph.validate(chat.names, looked_at)
+    if problems:
+        raise SpecError(*(_problem(chat, graph, found) for found in problems))
+
+
+def _problem(chat: Chat, graph: Graph, found: GraphProblem) -> Problem:
+    where = f"graph of {chat.name}"
+    if found.edge is None:
+        return Problem(where, found.message, suggestion=found.suggestion)
+    text = str(graph.edges[found.edge])
+    return Problem(where, found.message, found.edge + 1, found.column, f"edge {found.edge + 1}", found.suggestion, text)
 
 
 def _known(chat: Chat, name: str, who: str) -> None:

@@ -11,9 +11,9 @@ from moot.termination.transcript import Transcript
 
 @dataclass(frozen=True, slots=True)
 class ResultSpec:
-    """The result is what `participant` said last: the first group of `extract` in it, or, without one, all of it."""
+    """The result is what `participant` (None: anybody) said last: the first group of `extract` in it, or all of it."""
 
-    participant: str
+    participant: str | None = None
     extract: str | None = None
 
 
@@ -24,7 +24,7 @@ def result_of(said: Transcript, spec: ResultSpec | None, outcome: Outcome) -> st
     if spec is None:
         return said.last.text if said.last is not None else None
     for turn in reversed(said.history):
-        if turn.participant == spec.participant:
+        if spec.participant in (None, turn.participant):
             if spec.extract is None:
                 return turn.text
             if found := re.search(spec.extract, turn.text, re.MULTILINE):

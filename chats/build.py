@@ -1,0 +1,169 @@
+"""From a chat file to a `Chat`, and from the first event of a run back to the same `Chat`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from moot.agents.assistant import Assistant
+from moot.agents.errors import PlaybookError
+from moot.agents.executor import Executor
+from moot.agents.models import ModelSpec, check_name
+from moot.agents.playbook import Playbook
+from moot.agents.prices import Price
+from moot.chats.chat import Chat, Participant
+from moot.chats.chat_file import AssistantEntry, ExecutorEntry, ModelEntry, StopQuestion
+from moot.chats.check import priced
+from moot.chats.errors import StoreError, UserError
+from moot.chats.result import ResultSpec
+from moot.chats.spec import ResolvedSpec, load_chat_file
+from moot.chats.templates import find_playbook_from
+from moot.termination.limits import Limits
+from moot.termination.outcome import Outcome
+from moot.termination.rules import AllOf, AnyOf, Rule, code_succeeded, says
+
+Playbooks = Callable[[str], Playbook]
+_SCRIPTED = "playbook:"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A chat file, ready to run: the chat, the task it asks, and the file as it was resolved."""
+
+    chat: Chat
+    task: str
+    spec: ResolvedSpec
+
+
+def load_chat(
+    path: Path | str,
+    *,
+    sets: Mapping[str, str] | None = None,
+    task: str | None = None,
+    model: str | None = None,
+    sandbox: str = "docker",
+) -> Loaded:
+    """Read a chat file. `sets` are dotted paths with their values (`inputs.x`, `limits.rounds`), `task` replaces the
+    file's own, `model` every assistant's. With `sandbox="none"` code is not run but shown as skipped.
+
+    Raises SpecError with everything that is wrong in the file, UserError, and PlaybookError for a playbook.
+    """
+    given = {**(sets or {}), **({"model": _from_here(model)} if model is not None else {})}
+    spec = load_chat_file(path, sets=given, task=task, check_model=check_name, priced=_priced)
+    if model is not None:
+        spec = _without_own_models(spec)
+    if spec.chat.task is None:
+        raise UserError(f"{path} has no task, and none was given: name one on the command line or in the file")
+    base = spec.base_dir or Path.cwd()
+    texts = _playbooks(spec, lambda name: find_playbook_from(base, name))
+    source: dict[str, object] = {"resolved": spec.to_json(), "playbooks": texts, "sandbox": sandbox}
+    return Loaded(_chat(spec, texts, source), spec.chat.task, spec)
+
+
+def chat_from_source(source: Mapping[str, object]) -> Chat:
+    """The chat that a run's first event describes. Input files are not in it: the run keeps them by content."""
+    resolved, texts = source.get("resolved"), source.get("playbooks")
+    if not isinstance(resolved, str) or not isinstance(texts, dict):
+        raise StoreError("the run's first event does not describe its chat: it is damaged")
+    return _chat(ResolvedSpec.from_json(resolved), texts, dict(source))
+
+
+def _chat(spec: ResolvedSpec, texts: Mapping[str, str], source: dict[str, object]) -> Chat:
+    file = spec.chat
+    chosen = file.result
+    return Chat(
+        tuple(_participant(spec, name, source) for name in file.participants),
+        speakers=spec.policy(),
+        stop=_any_of(file.stop),
+        limits=Limits(**file.limits.model_dump()),
+        model=_model(file.model),
+        name=file.name,
+        result=ResultSpec(chosen.from_, chosen.extract) if chosen.from_ or chosen.extract else None,
+        playbooks=lambda name: Playbook.parse(texts[name], name),
+        source=source,
+    )
+
+
+def _participant(spec: ResolvedSpec, name: str, source: Mapping[str, object]) -> Participant:
+    entry = spec.chat.participants[name]
+    if isinstance(entry, AssistantEntry):
+        return Assistant(
+            name=name,
+            instructions=entry.instructions or "",
+            goal=entry.goal or "",
+            backstory=entry.backstory or "",
+            description=entry.description or "",
+            model=_model(entry.model),
+            part=entry.part or "",
+        )
+    paths = dict(spec.files)
+    none = source.get("sandbox") == "none"
+    return Executor(
+        name=name,
+        sandbox=None if none else spec.docker(name),
+        runs_code_from=entry.runs_code_from,
+        files={file: paths[file] for file in spec.files_of(name) if file in paths},
+        why_not="none was asked for" if none else "",
+    )
+
+
+def _any_of(entries: tuple[StopQuestion, ...]) -> Rule | None:
+    rules = [_rule(entry, getattr(entry, "id", ""), getattr(entry, "outcome", Outcome.GOAL)) for entry in entries]
+    return AnyOf(id=" | ".join(r.id for r in rules), rules=tuple(rules)) if rules else None
+
+
+def _rule(asked: StopQuestion, id: str, outcome: Outcome) -> Rule:
+    """One stop rule; the parts of a compound one answer in its name."""
+    if asked.says is not None:
+        s = asked.says
+        return says(s.participant, s.starts, contains=s.contains, matches=s.matches, outcome=outcome, id=id)
+    if asked.code_succeeded:
+        return code_succeeded(outcome=outcome, id=id)
+    parts = tuple(_rule(part, id, outcome) for part in asked.all or asked.any or ())
+    return AllOf(id=id, rules=parts, outcome=outcome) if asked.all else AnyOf(id=id, rules=parts, outcome=outcome)
+
+
+def _model(model: str | ModelEntry | None) -> str | ModelSpec | None:
+    if not isinstance(model, ModelEntry):
+        return model
+    price = model.price
+    known = Price(price.input_per_million, price.output_per_million, "the chat file") if price is not None else None
+    return ModelSpec(model.base_url, model.model, model.api_key, known)
+
+
+def _priced(model: str | ModelEntry) -> bool:
+    return priced(_model(model) or "")
+
+
+def _from_here(model: str) -> str:
+    """A playbook named on the command line counts from the working directory, where it is there."""
+    name, hash_, part = model.removeprefix(_SCRIPTED).partition("#")
+    if model.startswith(_SCRIPTED) and (path := Path.cwd() / name).is_file():
+        return f"{_SCRIPTED}{path}{hash_}{part}"
+    return model
+
+
+def _without_own_models(spec: ResolvedSpec) -> ResolvedSpec:
+    entries: dict[str, AssistantEntry | ExecutorEntry] = {
+        name: entry.model_copy(update={"model": None}) if isinstance(entry, AssistantEntry) else entry
+        for name, entry in spec.chat.participants.items()
+    }
+    return replace(spec, chat=spec.chat.model_copy(update={"participants": entries}))
+
+
+def _playbooks(spec: ResolvedSpec, find: Playbooks) -> dict[str, str]:
+    """The text of every playbook that is played, checked to have the parts that play it."""
+    texts: dict[str, str] = {}
+    for name, entry in spec.chat.participants.items():
+        model = (entry.model or spec.chat.model) if isinstance(entry, AssistantEntry) else None
+        if not isinstance(entry, AssistantEntry) or not isinstance(model, str) or not model.startswith(_SCRIPTED):
+            continue
+        file, _, part = model.removeprefix(_SCRIPTED).partition("#")
+        playbook = find(file)
+        try:
+            playbook.part(part or entry.part or name)
+        except PlaybookError as error:
+            raise PlaybookError(f"participant {name!r}: {error}") from None
+        texts[file] = playbook.text
+    return texts

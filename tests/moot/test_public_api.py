@@ -1,0 +1,40 @@
+"""What `from moot import ...` promises."""
+
+import inspect
+
+import moot
+
+NAMES = """
+Artifact Assistant Chat ChatError Choice Docker Execution Executor Fenced Ledger Limits MemoryStore ModelError ModelSpec
+Outcome PlaybookError Price ResultSpec Rule Run SandboxError SpeakerPolicy SpecError SqliteStore Stop StoreError
+Transcript Turn Usage UserError __version__ assistant code_succeeded executor graph load_chat open_run round_robin says when
+""".split()
+
+
+def test_the_public_names_are_these_and_no_others() -> None:
+    assert moot.__all__ == sorted(NAMES)
+    assert dir(moot) == sorted(NAMES)
+
+
+def test_every_public_name_can_be_fetched_and_says_what_it_is_for() -> None:
+    for name in NAMES:
+        value = getattr(moot, name)
+        if name != "__version__":
+            assert inspect.getdoc(value), f"{name} has no docstring"
+
+
+def test_every_public_method_says_what_it_is_for() -> None:
+    silent = [
+        f"{name}.{attribute}"
+        for name in NAMES
+        if inspect.isclass(cls := getattr(moot, name))
+        for attribute, member in vars(cls).items()
+        if not attribute.startswith("_")
+        and (inspect.isfunction(member) or isinstance(member, property))
+        and not inspect.getdoc(member)
+    ]
+    assert silent == []
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    assert not hasattr(moot, "GroupChat")
