@@ -1,0 +1,50 @@
+"""For all tests: whatever they start is gone when they end, also what their child processes started."""
+
+import json
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+
+from moot.sandbox.owner import LABEL_OWNER, Owner, this_process
+from scripts.machine import engine
+
+
+def containers() -> dict[str, str]:
+    """Owner label by id of all sandboxes there are; none where no engine answers."""
+    try:
+        answer = engine.ask(f"/containers/json?all=1&filters={quote(json.dumps({'label': [LABEL_OWNER]}))}")
+    except OSError:
+        return {}
+    return {each["Id"]: each["Labels"][LABEL_OWNER] for each in json.loads(answer.body)}
+
+
+def stays(container: str) -> bool:
+    """Whether a container that should be going is still there after the time that may take."""
+    import docker
+    from docker.errors import NotFound
+    from requests.exceptions import RequestException
+
+    with docker.from_env() as client:
+        try:
+            client.api.wait(container, timeout=10, condition="removed")
+        except NotFound:
+            return False
+        except RequestException:
+            return True
+    return False
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_container_outlives_the_tests() -> Iterator[None]:
+    before = containers()
+    yield
+    # Another process that lives may be at work on this machine; its containers are its own affair.
+    left = {
+        container
+        for container, label in containers().items()
+        if container not in before
+        and (owner := Owner.parse(label)) is not None
+        and (owner == this_process() or owner.life() == "dead")
+    }
+    assert {container for container in left if stays(container)} == set()
