@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from urllib.parse import quote
 
 import pytest
@@ -25,7 +26,7 @@ def stays(container: str) -> bool:
     from docker.errors import NotFound
     from requests.exceptions import RequestException
 
-    with docker.from_env() as client:
+    with closing(docker.from_env()) as client:
         try:
             client.api.wait(container, timeout=10, condition="removed")
         except NotFound:
