@@ -73,12 +73,19 @@ class _Stride:
     def __init__(self, walk: Walk, spoke: Sequence[str]) -> None:
         self.walk = walk
         self.spoke = tuple(spoke)
-        self.reasons = {name: walk.reasons[name] for name in walk.due if name not in spoke}
+        waiting = () if self._was_steered() else (*walk.due, *walk.again)
+        left = {name: walk.reasons[name] for name in waiting if name not in spoke}
+        self.reasons = {name: why for name, why in left.items() if name in walk.due}
         """Who is to speak next and why: whoever was to speak and has not yet, then those who follow."""
-        self.again = {name: walk.reasons[name] for name in walk.again if name not in spoke}
+        self.again = {name: why for name, why in left.items() if name in walk.again}
         self.failed: list[str] = []
         self.ended: list[str] = []
         self.arrived = dict(walk.arrived)
+
+    def _was_steered(self) -> bool:
+        """Whether somebody on the graph spoke out of turn: then the chat goes on from there, waiting for nobody."""
+        expected = {*self.walk.due, *self.walk.again}
+        return not expected & {*self.spoke} and any(self.walk.ways.of(name) for name in self.spoke)
 
     def take(self, turn: Turn) -> None:
         name = turn.participant
