@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from moot.chats.blobs import FileBlobs
 from moot.chats.errors import ChatError, Fenced, StoreError, UserError
 from moot.chats.events import Event, dumped, read
-from moot.chats.owner import is_dead
+from moot.chats.owner import is_dead, pid_of
 from moot.chats.store import LEASE_SECONDS, Claim, RunRow
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class SqliteStore:
                 raise UserError(f"no run {run!r} in {self.path}")
             number, holder, until = row
             if holder is not None and holder != owner and until > time.time() and not is_dead(holder):
-                raise Fenced(f"run {run} is driven by another process (pid {holder.split(':')[-3]})")
+                raise Fenced(f"run {run} is driven by another process (pid {pid_of(holder)})")
             sql = "UPDATE run SET epoch = epoch + 1, owner = ?, until = ? WHERE id = ? RETURNING epoch, head"
             ((epoch, head),) = db.execute(sql, (owner, time.time() + LEASE_SECONDS, number)).fetchall()
             self._ids[run] = number
