@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,10 @@ from scripts.machine import debian
 from scripts.machine.step import BlockedError, StepError, run, step
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
-GET_DOCKER = "curl -fsSL https://get.docker.com | sudo sh"
+GET_DOCKER = {
+    "darwin": "brew install --cask docker && open -a Docker",
+    "linux": "curl -fsSL https://get.docker.com | sudo sh",
+}.get(sys.platform, "install Docker Engine")
 LOG = Path("/var/log/dockerd.log")
 PID_FILES = {Path("/var/run/docker.pid"): "dockerd", Path("/var/run/docker/containerd/containerd.pid"): "containerd"}
 # Programs of the administrator are often not on the path of a plain shell, and dockerd needs iptables.
@@ -86,6 +90,11 @@ def prepare(root: Path) -> None:
         raise BlockedError(
             f"no Docker engine answers at DOCKER_HOST={host()}", "start that engine, or: unset DOCKER_HOST"
         )
+    for own in _of_this_user():
+        if own.is_socket():  # an engine without root; docker-py does not look there by itself
+            raise BlockedError(
+                f"no Docker engine answers at {host()}, but you have your own", f"export DOCKER_HOST=unix://{own}"
+            )
     if shutil.which("dockerd", path=PATH) is None:
         debian.install("there is no Docker engine", "docker.io", "iptables", elsewhere=GET_DOCKER)
     if answers():  # on some machines the package starts it
@@ -94,6 +103,12 @@ def prepare(root: Path) -> None:
         _start_service()
     else:
         _start_by_hand()
+
+
+def _of_this_user() -> list[Path]:
+    """Where rootless Docker and Docker Desktop keep their sockets."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")
+    return [Path(runtime, "docker.sock"), Path.home() / ".docker" / "run" / "docker.sock"]
 
 
 def _start_service() -> None:
