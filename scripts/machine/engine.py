@@ -172,4 +172,5 @@ def _last_words() -> str:
         lines = LOG.read_text(errors="replace").splitlines()
     except OSError:
         return "`journalctl -u docker` says why"
-    return "\n".join([f"the end of {LOG}:", *lines[-6:]])
+    telling = [line for line in lines[-40:] if "level=info" not in line and "level=warning" not in line]
+    return "\n".join([f"{LOG} says:", *telling[-3:]])
