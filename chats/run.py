@@ -162,6 +162,11 @@ class Run:
         except asyncio.CancelledError:
             await asyncio.shield(asyncio.ensure_future(table.pause(table.pausing or "cancelled")))
             raise
+        except StoreError:
+            raise  # nothing more can be recorded
+        except Exception as error:  # a policy or a rule of the user's: give the run back, so that it can be resumed
+            await table.pause(f"{type(error).__name__}: {error}")
+            raise
         finally:
             await asyncio.shield(asyncio.ensure_future(self._close()))
 

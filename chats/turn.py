@@ -19,6 +19,9 @@ from moot.chats.state import OpenTurn, State
 from moot.chats.store import Blobs
 from moot.termination.outcome import Outcome, Stop
 
+LEAVE_SECONDS = 0.5
+"""What a participant that is cut off gets to leave; one that will not is left behind."""
+
 
 class TurnFailure(Exception):  # noqa: N818 - it is recorded already; the driver only needs to know
     """The attempt failed and is recorded as `turn.failed`; `cause` says whose failure it was (`model`, or empty)."""
@@ -39,7 +42,8 @@ class TurnTaker:
         self._record(TurnStarted(), turn, turn.attempts + 1)
         attempt = Attempt(self._journal, self._state, turn, self._blobs)
         marks, before, begun = {p: c.mark() for p, c in seat.contexts.items()}, seat.state, time.monotonic()
-        task = asyncio.get_running_loop().create_task(self._speak(seat, attempt))
+        token = CancellationToken()
+        task = asyncio.get_running_loop().create_task(self._speak(seat, attempt, token))
         task.add_done_callback(lambda _: attempt.awaken())
         try:
             reply = await self._outcome(task, attempt)
@@ -51,8 +55,9 @@ class TurnTaker:
         finally:
             attempt.close()
             if not task.done():
+                token.cancel()
                 task.cancel()
-                await asyncio.wait({task})
+                await asyncio.wait({task}, timeout=LEAVE_SECONDS)
         inbox = self._state.inbox[seat.name][: turn.seen]
         gained = {p: c.added(marks[p], inbox, attempt.results) for p, c in seat.contexts.items()}
         state = dict(seat.state) if seat.state is not None else None
@@ -77,11 +82,11 @@ class TurnTaker:
             raise RuntimeError(f"{attempt.turn.participant} cancelled its own turn")
         return task.result()
 
-    async def _speak(self, seat: Seat, attempt: Attempt) -> BaseChatMessage:
+    async def _speak(self, seat: Seat, attempt: Attempt, token: CancellationToken) -> BaseChatMessage:
         SCOPE.set(Scope(attempt))  # a task has a context of its own
         turn, reply = attempt.turn, None
         inbox = self._state.inbox[seat.name][: turn.seen]
-        async for item in seat.speak(inbox, CancellationToken()):  # to the end: some agents work on after the Response
+        async for item in seat.speak(inbox, token):  # to the end: some agents work on after the Response
             if isinstance(item, Response):
                 reply = item.chat_message
             elif isinstance(item, ModelClientStreamingChunkEvent):
