@@ -127,7 +127,7 @@ class Run:
         """
         with self._table.journal.subscribe() as queue:
             seen = 0
-            for event in await self._table.store.load(self.id):
+            for event in await self._recorded():
                 seen = event.seq
                 yield event
             while not (self._task.done() and queue.empty()):
@@ -139,6 +139,16 @@ class Run:
                         yield item
                 elif item.seq > seen:
                     yield item
+
+    async def _recorded(self) -> list[Event]:
+        store = self._table.store
+        if not (self._owns_store and self._task.done()):
+            return await store.load(self.id)
+        again, _ = open_store(getattr(store, "path", None))  # ours was closed with the run
+        try:
+            return await again.load(self.id)
+        finally:
+            await again.close()
 
     async def finish(self) -> Run:
         """Wait until the run is over or paused. Raises what kept it from going on: StoreError, `Fenced`."""
