@@ -31,7 +31,7 @@ def install(problem: str, *packages: str, elsewhere: str) -> None:
         )
     with step(f"installing {names} from the system's packages"):
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-        apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
+        apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"]
         try:
             # A fresh machine has no lists at all; a broken list of others must not keep us from Debian's packages.
             run([*apt, "update"], environment=quiet)
