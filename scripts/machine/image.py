@@ -21,7 +21,7 @@ def prepare(root: Path) -> None:
     if not _registry_answers() and debian.is_debian() and os.geteuid() == 0 and shutil.which("debootstrap") is None:
         debian.install("no registry is in reach, and debootstrap is missing", "debootstrap", elsewhere="")
     # Its result goes where its progress goes: stdout belongs to what comes after the setup.
-    command = [root / ".venv/bin/python", "-m", "moot", "sandbox", "build"]
+    command: list[str | Path] = [root / ".venv/bin/python", "-m", "moot", "sandbox", "build"]
     built = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
     if built.returncode != 0:
         raise StepError("the sandbox image could not be built; `.venv/bin/moot sandbox build` tries again")
