@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
 from moot.termination.outcome import Outcome
 
@@ -194,7 +195,7 @@ class StopQuestion(Part):
 
     says: SaysQuestion | None = None
     """A participant says something."""
-    code_succeeded: Literal[True] | None = None
+    code_succeeded: Annotated[bool, Field(json_schema_extra={"const": True})] | None = None
     """The latest block of code ended with exit code 0."""
     all: Annotated[tuple[StopQuestion, ...], Field(min_length=1)] | None = None
     """All of these hold at the same turn."""
@@ -222,10 +223,16 @@ class ResultSection(Part):
     """Whether the files that code made belong to the result."""
 
 
+def _not_true(value: object) -> object:
+    if isinstance(value, bool):  # to Python, and so to Literal, true is 1
+        raise PydanticCustomError("literal_error", "Input should be 1", {"expected": "1"})
+    return value
+
+
 class ChatFile(Part):
     """A group chat of agents: who takes part, who speaks when, when it ends and what it may spend."""
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(_not_true)]
     """The version of this format."""
     name: Id
     """What the chat is called."""
@@ -253,4 +260,4 @@ class ChatFile(Part):
     stop: Annotated[tuple[StopEntry, ...], Field(max_length=200)] = ()
     """When the run ends; any of them."""
     result: ResultSection = ResultSection()
-    """What the run hands back."""
+    """What is handed back at the end."""

@@ -46,6 +46,7 @@ class Problem:
     """One thing that is wrong in a chat file: where, what, and what may have been meant.
 
     `line` and `column` count from 1; both are None where there is no place to point at (a missing file, `--set`).
+    `path` is the place in the document; the message leaves it out where `file` already says it (`--set limits.rounds`).
     `excerpt` is the offending line as it stands in the file.
     """
 
@@ -61,7 +62,7 @@ class Problem:
     def one_line(self) -> str:
         """`chat.yaml:5:5: participants.critic.modle: unknown key (did you mean 'model'?)`."""
         place = self.file if self.line is None else f"{self.file}:{self.line}:{self.column}"
-        path = f"{self.path}: " if self.path else ""
+        path = f"{self.path}: " if self.path and not self.file.startswith("--set ") else ""
         hint = f" ({self.suggestion})" if self.suggestion else ""
         return _printable(f"{place}: {path}{self.problem}{hint}")
 

@@ -16,7 +16,7 @@ from moot.chats.errors import Problem, SpecError, UserError
 from moot.chats.graph import Graph
 from moot.chats.inputs import apply_sets, fill_in
 from moot.chats.speakers import RoundRobin
-from moot.chats.spec_checks import Checking, ModelChecks, check, docker, questions
+from moot.chats.spec_checks import Checking, ModelChecks, check, docker, follows, questions
 from moot.chats.spec_words import MOST_PROBLEMS, findings
 from moot.chats.yaml_source import Source, YamlPath, YamlValue, read_source
 from moot.sandbox.docker import Docker
@@ -102,9 +102,8 @@ def load_chat_file(
     if chat is None:
         raise SpecError(*_in_order(problems))
     checking = Checking(chat, source, *_participants(source), frozenset(gone), models)
-    problems += check(checking)
     filling = fill_in(chat, source, base_dir)
-    problems += filling.problems
+    problems += [problem for problem in check(checking) + filling.problems if not follows(problem, gone)]
     if not problems:
         problems += _too_large(filling.chat, filling.files, source)
     if problems:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,9 +66,8 @@ class Checking:
 
 
 def check(checking: Checking) -> list[Problem]:
-    """Everything that is wrong, except what follows from a part that was left out."""
-    found = [problem for part in _CHECKS for problem in part(checking)]
-    return [problem for problem in found if not _follows(problem, checking.gone)]
+    """Everything that is wrong."""
+    return [problem for part in _CHECKS for problem in part(checking)]
 
 
 def questions(chat: ChatFile) -> Iterator[tuple[StopQuestion, YamlPath]]:
@@ -219,7 +218,9 @@ def _check_stop(checking: Checking) -> Iterator[Problem]:
             yield checking.source.problem(path, f"a stop rule has exactly one of {', '.join(_QUESTIONS)}; {what}")
         if question.says:
             yield from _check_says(checking, question.says, (*path, "says"))
-        if question.code_succeeded and not checking.executors:
+        if question.code_succeeded is False:
+            yield checking.source.problem((*path, "code_succeeded"), "expected true, got false")
+        elif question.code_succeeded and not checking.executors:
             hint = "add a participant with role: executor"
             yield checking.source.problem((*path, "code_succeeded"), "nobody in this chat runs code", hint, at_key=True)
 
@@ -286,8 +287,8 @@ def _bad_sizes(section: SandboxSection, path: YamlPath, source: Source) -> Itera
             yield source.problem((*path, key), str(error))
 
 
-def _follows(problem: Problem, gone: frozenset[YamlPath]) -> bool:
-    """Whether a problem may only be there because something in it, or what it is in, was left out."""
+def follows(problem: Problem, gone: Collection[YamlPath]) -> bool:
+    """Whether a problem may only be there because it, or something in it, was left out."""
     around = (f"{problem.path}.", f"{problem.path}[")
     return any(dotted(path) == problem.path or dotted(path).startswith(around) for path in gone)
 

@@ -101,8 +101,7 @@ class Source:
     def _problem_at(self, path: YamlPath, start: int, message: str, suggestion: str | None) -> Problem:
         for length in range(len(path), 0, -1):
             if origin := self.overridden.get(path[:length]):
-                rest = dotted(path[length:])
-                return Problem(origin, message, path=rest, suggestion=suggestion)
+                return Problem(origin, message, path=dotted(path), suggestion=suggestion)
         line, column, excerpt = place(self.text, start)
         return Problem(self.file, message, line, column, dotted(path), suggestion, excerpt)
 
