@@ -2,7 +2,8 @@
 
 The user's agent is never touched: the twin is a shallow copy with `_model_client` and `_model_context` replaced. Only
 `AssistantAgent` itself is adopted; a subclass that overrides how it speaks, and any other agent, keeps its state to itself, so
-its whole turn is one effect and its `save_state()` is recorded after each of its turns (which costs what that state weighs).
+its whole turn is one effect and its `save_state()` is recorded after each of its turns that changed it (which costs what that
+state weighs). Such an agent is not copied: it speaks in one run at a time.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import copy
 from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.base import ChatAgent
 from autogen_agentchat.messages import StructuredMessage
+from autogen_core.model_context import ChatCompletionContext
 
 from moot.agents.context import JournalContext
 from moot.agents.executor import ExecutorAgent
@@ -19,6 +21,7 @@ from moot.agents.journalled_client import JournalledClient
 from moot.agents.models import Model
 from moot.agents.seat import Seat
 
+_OWN_CONTEXT = ("add_message", "clear", "save_state", "load_state")
 _OWN_TURN = ("on_messages", "on_messages_stream", "save_state", "load_state")
 
 
@@ -27,7 +30,11 @@ def adopt(agent: ChatAgent, model: Model | None = None) -> Seat:
     if isinstance(agent, ExecutorAgent):
         return Seat(agent.name, agent, works=agent)
     if not isinstance(agent, AssistantAgent) or _overrides(agent):
-        return Seat(agent.name, agent, state={})
+        other = Seat(agent.name, agent, state="")
+        for made in agent.produced_message_types:
+            if not other.messages.is_registered(made):
+                other.messages.register(made)
+        return other
     twin = copy.copy(agent)
     context = JournalContext(twin._model_context, twin.name)
     price = model.price if model is not None else None
@@ -42,4 +49,8 @@ def adopt(agent: ChatAgent, model: Model | None = None) -> Seat:
 
 
 def _overrides(agent: AssistantAgent) -> bool:
-    return any(getattr(type(agent), method) is not getattr(AssistantAgent, method) for method in _OWN_TURN)
+    """Whether the agent, or its context, does something of its own where we would look inside."""
+    context = type(agent._model_context)
+    return any(getattr(type(agent), method) is not getattr(AssistantAgent, method) for method in _OWN_TURN) or any(
+        getattr(context, method) is not getattr(ChatCompletionContext, method) for method in _OWN_CONTEXT
+    )

@@ -19,6 +19,8 @@ from autogen_core.models import AssistantMessage, CreateResult, LLMMessage, User
 from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel, TypeAdapter
 
+from moot.agents.json_text import json_of
+
 _MESSAGE: TypeAdapter[LLMMessage] = TypeAdapter(LLMMessage)
 CHARACTERS_PER_TOKEN = 3
 """A cautious estimate that needs neither a tokenizer nor the network; English is nearer to 4."""
@@ -41,7 +43,7 @@ class Mark:
 
 def hashed(message: LLMMessage) -> Hashed:
     """Digest and size of one message."""
-    text = message.model_dump_json().encode()
+    text = json_of(message).encode()
     return Hashed(blake2b(text, digest_size=16).digest(), len(text))
 
 
@@ -113,14 +115,18 @@ class JournalContext(ChatCompletionContext):
                 out.append(message.model_dump(mode="json"))
         return out
 
-    async def restore(self, added: Sequence[object], inbox: Sequence[BaseChatMessage], results: Mapping[str, object]) -> None:
+    async def restore(
+        self, added: Sequence[object], inbox: Sequence[BaseChatMessage], results: Mapping[str, object]
+    ) -> None:
         """Add what a finished turn had added."""
         for item in added:
             if isinstance(item, int):
                 await self.add_message(inbox[item].to_model_message())
             elif isinstance(item, str):
                 result = created(results[item])
-                await self.add_message(AssistantMessage(content=result.content, source=self._owner, thought=result.thought))
+                await self.add_message(
+                    AssistantMessage(content=result.content, source=self._owner, thought=result.thought)
+                )
             else:
                 await self.add_message(_MESSAGE.validate_python(item))
 
@@ -147,7 +153,9 @@ class RollingDigest:
         self._chain, self._size = b"", 0
         self._options: tuple[object, bytes, int] = (None, b"", 0)
 
-    def of(self, messages: Sequence[LLMMessage], tools: Sequence[Tool | ToolSchema], options: tuple[object, ...]) -> tuple[str, int]:
+    def of(
+        self, messages: Sequence[LLMMessage], tools: Sequence[Tool | ToolSchema], options: tuple[object, ...]
+    ) -> tuple[str, int]:
         """The digest, and the characters of the messages and tools together."""
         known = len(self._last)
         # list comparison takes the identity shortcut in C: a few ns a message

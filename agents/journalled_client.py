@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from moot.agents.context import CHARACTERS_PER_TOKEN, JournalContext, RollingDigest, created
 from moot.agents.effects import SCOPE, Codec, Effect, effect
+from moot.agents.json_text import whole_characters
 from moot.agents.prices import Price
 from moot.termination.ledger import Cost
 
@@ -26,7 +27,9 @@ class JournalledClient(ChatCompletionClient):
 
     component_provider_override = "moot.agents.journalled_client.JournalledClient"
 
-    def __init__(self, client: ChatCompletionClient, price: Price | None, context: JournalContext | None = None) -> None:
+    def __init__(
+        self, client: ChatCompletionClient, price: Price | None, context: JournalContext | None = None
+    ) -> None:
         self._client, self._price = client, price
         self._requests = RollingDigest(context)
 
@@ -44,9 +47,11 @@ class JournalledClient(ChatCompletionClient):
         options: dict[str, Any] = {
             "tools": tools, "tool_choice": tool_choice, "json_output": json_output, "extra_create_args": extra_create_args,
         }  # fmt: skip
-        return await self._once(
-            messages, options, lambda: self._client.create(messages, **options, cancellation_token=cancellation_token)
-        )
+
+        async def perform() -> CreateResult:
+            return _sendable(await self._client.create(messages, **options, cancellation_token=cancellation_token))
+
+        return await self._once(messages, options, perform)
 
     async def create_stream(
         self,
@@ -76,7 +81,7 @@ class JournalledClient(ChatCompletionClient):
                     final = item
             if final is None:
                 raise RuntimeError("the model's stream ended without a result")
-            return final
+            return _sendable(final)
 
         # a task of its own: the effect must not be torn apart by the consumer's pauses between chunks
         task = asyncio.ensure_future(self._once(messages, options, perform))
@@ -105,7 +110,9 @@ class JournalledClient(ChatCompletionClient):
     def _allowed_output(self, extra: Mapping[str, Any]) -> int:
         own = getattr(self._client, "_create_args", {})
         named = [a.get(k) for a in (extra, own) for k in ("max_completion_tokens", "max_tokens")]
-        return next((n for n in named if isinstance(n, int)), getattr(self._client, "max_output_tokens", ALLOWED_OUTPUT_TOKENS))
+        return next(
+            (n for n in named if isinstance(n, int)), getattr(self._client, "max_output_tokens", ALLOWED_OUTPUT_TOKENS)
+        )
 
     def _spent(self, result: CreateResult) -> Cost:
         return self._cost(result.usage.prompt_tokens, result.usage.completion_tokens)
@@ -143,3 +150,11 @@ class JournalledClient(ChatCompletionClient):
     def model_info(self) -> ModelInfo:
         """The wrapped client's."""
         return self._client.model_info
+
+
+def _sendable(result: CreateResult) -> CreateResult:
+    """A reply that other models can be sent: half a character in it would break every later request."""
+    content = result.content
+    if not isinstance(content, str) or (whole := whole_characters(content)) == content:
+        return result
+    return result.model_copy(update={"content": whole})

@@ -92,9 +92,7 @@ class Instant(ChatCompletionClient):
 
     @property
     def model_info(self) -> ModelInfo:
-        return ModelInfo(
-            vision=True, function_calling=True, json_output=True, family="none", structured_output=True
-        )
+        return ModelInfo(vision=True, function_calling=True, json_output=True, family="none", structured_output=True)
 
 
 def stamp(stamps: Stamps) -> None:
@@ -160,7 +158,9 @@ def measure(marks: Sequence[int], repetitions: int) -> dict[str, list[tuple[floa
             asyncio.run(_run(bench, stamps, max(own) + WINDOW))
             seen[name].append([(around(stamps[0], m), around(stamps[1], m)) for m in own])
     return {
-        name: [(statistics.median(c for c, _ in at), statistics.median(w for _, w in at)) for at in zip(*runs, strict=True)]
+        name: [
+            (statistics.median(c for c, _ in at), statistics.median(w for _, w in at)) for at in zip(*runs, strict=True)
+        ]
         for name, runs in seen.items()
     }
 

@@ -1,11 +1,12 @@
 """One attempt at one turn: the run's side of what its participant does, each effect at most once.
 
-    intent committed (budget reserved) -> perform -> result staged (settled) -> committed with whatever follows at once
+intent committed (budget reserved) -> perform -> result staged (settled) -> committed with whatever follows at once
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn, TypeVar
 
@@ -18,10 +19,11 @@ from moot.chats.events import (
 from moot.chats.journal import Journal
 from moot.chats.state import OpenTurn, State
 from moot.chats.store import Blobs
-from moot.termination.ledger import Cost
+from moot.termination.ledger import NOTHING, Cost
 from moot.termination.outcome import Stop
 
 T = TypeVar("T")
+_NOTHING = Spent()
 
 
 class LimitHit(Exception):  # noqa: N818 - a limit is no error: it ends the run with an outcome
@@ -38,15 +40,21 @@ class Attempt:
     def __init__(self, journal: Journal, state: State, turn: OpenTurn, blobs: Blobs) -> None:
         self._journal, self._state, self.turn, self._blobs = journal, state, turn, blobs
         self.number = turn.attempts
+        self._begun = time.monotonic()
         self.results: dict[int, str] = {}
-        """`id(content)` of a model's answer to its key: lets the record of a context refer to it instead of copying it."""
-        self._contents: list[object] = []
+        """Of each result, and of a model's words: its `id` to its key, so that later events can refer to it."""
+        self._kept: list[object] = []
         self.cause = ""
         self.error: BaseException | None = None
         self.wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Resolved when the participant is done, or the attempt cannot go on."""
         self._blocked: list[asyncio.Future[NoReturn]] = []
         self._tasks: set[asyncio.Task[object]] = set()
+
+    @property
+    def seconds(self) -> float:
+        """Since the attempt began."""
+        return round(time.monotonic() - self._begun, 4)
 
     async def once(self, key: str, effect: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
         """Perform unless a result is recorded."""
@@ -56,7 +64,9 @@ class Attempt:
             return self._known(key, effect.codec.load(old.result))
         if old is not None and old.state == "intended":
             self._record(EffectUnknown(key=key, then="retry"), key)
-            text = f"{self.turn.participant}: {effect.kind} {key} was under way when its process ended; it is made again"
+            text = (
+                f"{self.turn.participant}: {effect.kind} {key} was under way when its process ended; it is made again"
+            )
             self._record(Warned(text=text, facts={"key": key, "kind": effect.kind}), key)
         if stop := self._state.ledger.refuse(effect.reserve, self.turn.number):
             await self.fail(LimitHit(stop))
@@ -125,9 +135,8 @@ class Attempt:
 
     def _known(self, key: str, result: T) -> T:
         content = getattr(result, "content", None)
-        if content is not None:
-            self.results[id(content)] = key
-            self._contents.append(content)  # kept alive: its id must stay its own
+        self.results[id(result)] = self.results[id(content)] = key
+        self._kept += (result, content)  # kept alive: an id must stay its owner's
         return result
 
     def _agreed(self, key: str, digest: str) -> str:
@@ -148,6 +157,8 @@ class Attempt:
 
 
 def _spent(cost: Cost) -> Spent:
+    if cost is NOTHING:
+        return _NOTHING
     return Spent(
         input_tokens=cost.input_tokens, output_tokens=cost.output_tokens, usd=cost.usd, code_runs=cost.code_runs
     )

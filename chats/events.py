@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from moot.agents.json_text import json_of
 from moot.agents.ran import RanBlock, StoredFile
 from moot.termination.outcome import Outcome
 
@@ -120,12 +121,13 @@ class TurnStarted(Data):
 
 
 class TurnFinished(Data):
-    """The attempt that counts. `contexts` is what each context of the participant gained, `state` a whole agent's state."""
+    """The attempt that counts. `contexts` is what each context of the participant gained: a number is a message of its inbox,
+    a text the key of a result, else the message itself. `state` is the key of the result that holds its changed state."""
 
     type: ClassVar[str] = "turn.finished"
     reply: Message
     contexts: dict[str, list[object]] = {}
-    state: dict[str, object] | None = None
+    state: str | None = None
     seconds: float = 0.0
 
 
@@ -135,6 +137,7 @@ class TurnFailed(Data):
     type: ClassVar[str] = "turn.failed"
     error: str
     cause: str = ""
+    seconds: float = 0.0
 
 
 class TurnAbandoned(Data):
@@ -142,6 +145,7 @@ class TurnAbandoned(Data):
 
     type: ClassVar[str] = "turn.abandoned"
     reason: str
+    seconds: float = 0.0
 
 
 class Inner(Data):
@@ -233,8 +237,7 @@ TYPES: dict[str, type[BaseModel]] = {str(m.__dict__["type"]): m for m in _MODELS
 """Every type of event and its model."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One line of the journal. `data` is one of the models above; `seq` and `ts` are given by the store."""
 
     type: str
@@ -266,14 +269,18 @@ class Draft:
 
 
 def dumped(data: BaseModel) -> str:
-    """An event's data as JSON."""
-    return json.dumps(data.facts) if isinstance(data, Unknown) else data.model_dump_json()
+    """An event's data as JSON. Raises PydanticSerializationError for what is no data."""
+    return json.dumps(data.facts) if isinstance(data, Unknown) else json_of(data)
 
 
 def read(type: str, text: str) -> BaseModel:
     """An event's data from JSON. A type that is not known gives `Unknown`."""
     model = TYPES.get(type)
-    return Unknown(facts=json.loads(text)) if model is None else model.model_validate_json(text)
+    if model is None:
+        return Unknown(facts=json.loads(text))
+    if "\\ud" in text:  # perhaps half of a character, which pydantic's own parser refuses
+        return model.model_validate(json.loads(text))
+    return model.model_validate_json(text)
 
 
 class _Envelope(BaseModel):

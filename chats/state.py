@@ -40,6 +40,8 @@ class OpenTurn:
     step: int
     participant: str
     attempts: int = 0
+    failures: int = 0
+    """Attempts that failed since somebody began to drive the run."""
     started: float = 0.0
     seen: int = 0
     """How much of the inbox the attempt was given."""
@@ -57,7 +59,8 @@ class Gained:
     inbox: list[BaseChatMessage]
     contexts: Mapping[str, list[object]]
     results: Mapping[str, object]
-    state: Mapping[str, object] | None
+    state: str | None
+    """The key of the result that holds the participant's changed state."""
 
 
 class State:
@@ -76,8 +79,6 @@ class State:
         self.status: Status = "created"
         self.finished: RunFinished | None = None
         self.paused: str = ""
-        self.failures = 0
-        """Failed attempts in a row."""
         self.files: dict[str, dict[str, StoredFile]] = {}
         """What each participant's workspace gained, by name: the latest content."""
         self.started = 0.0
@@ -102,19 +103,19 @@ class State:
         """Take one event in. Unknown types change nothing."""
         if event.seq:
             self.head = event.seq
-        data = event.data
-        if isinstance(data, EffectIntended):
-            self._intended(event, data)
-        elif isinstance(data, EffectCompleted):
-            self._completed(event, data)
-        elif isinstance(data, TurnStarted):
-            self._started(event)
-        elif isinstance(data, TurnFinished):
-            return self._turn_finished(event, data)
-        elif isinstance(data, SpeakerSelected):
-            self._selected(event, data)
-        else:
-            self._other(event)
+        match event.data:
+            case EffectIntended() as data:
+                self._intended(event, data)
+            case EffectCompleted() as data:
+                self._completed(event, data)
+            case TurnStarted():
+                self._started(event)
+            case TurnFinished() as data:
+                return self._turn_finished(event, data)
+            case SpeakerSelected() as data:
+                self._selected(event, data)
+            case _:
+                self._other(event)
         return None
 
     def _other(self, event: Event) -> None:
@@ -127,10 +128,11 @@ class State:
                 self.ledger.release(f"{event.turn}/{key}")
             case EffectUnknown(key=key):
                 self.ledger.release(f"{event.turn}/{key}")
-            case TurnFailed() | TurnAbandoned():
+            case TurnFailed(seconds=seconds) | TurnAbandoned(seconds=seconds):
                 turn = self.open[event.turn]
                 turn.running = False
-                self.failures += isinstance(event.data, TurnFailed)
+                turn.failures += isinstance(event.data, TurnFailed)
+                self.ledger.seconds += seconds
             case MessageSaid() as data:
                 self._said(data)
             case BudgetWarning(limit=limit):
@@ -138,7 +140,9 @@ class State:
             case RunCreated() as data:
                 self._created(event, data)
             case RunStarted() | RunResumed():
-                self.status, self.finished, self.paused, self.failures = "running", None, "", 0
+                self.status, self.finished, self.paused = "running", None, ""
+                for turn in self.open.values():
+                    turn.failures = 0
             case RunPaused(reason=reason):
                 self.status, self.paused = "paused", reason
             case RunFinished() as data:
@@ -156,7 +160,7 @@ class State:
         message = self.message(data.message)
         if data.to is None:
             self.transcript.task = (*self.transcript.task, message)
-            self._digest.update(f"\x00{message.source}\x00{message.to_text()}".encode())
+            self._hash(message.source, message.to_text())
         for name in data.to if data.to is not None else self.inbox:
             self.inbox[name].append(message)
 
@@ -187,24 +191,32 @@ class State:
             if effect.state == "intended":  # given up by an earlier attempt, and not asked for again
                 self.ledger.release(f"{event.turn}/{key}")
         self.ledger.seconds += data.seconds
-        self.failures = 0
         files = self.files.setdefault(name, {}) if turn.code else {}
         files.update((f.name, f) for block in turn.code for f in block.files)
         ran = tuple(CodeRun(name, c.language, c.exit_code, c.timed_out, c.oom, c.skipped) for c in turn.code)
         self.step.append(Turn(turn.number, turn.step, name, self.message(data.reply), ran))
         if not self.open:
             self._close_step()
-        return Gained(name, seen, data.contexts, {k: r.result for k, r in turn.recorded.items() if r.result is not None}, data.state)
+        return Gained(
+            name,
+            seen,
+            data.contexts,
+            {k: r.result for k, r in turn.recorded.items() if r.result is not None},
+            data.state,
+        )
 
     def _close_step(self) -> None:
         """Everybody hears what was said in the step, in the order of the turns; nobody hears their own words."""
         for turn in sorted(self.step, key=lambda t: t.number):
             self.transcript.history.append(turn)
-            self._digest.update(f"\x00{turn.participant}\x00{turn.text}".encode("utf-8", "surrogatepass"))
+            self._hash(turn.participant, turn.text)
             for name, box in self.inbox.items():
                 if name != turn.participant:
                     box.append(turn.message)
         self.step = []
+
+    def _hash(self, source: str, text: str) -> None:
+        self._digest.update(f"\x00{source}\x00{text}".encode("utf-8", "surrogatepass"))
 
     def message(self, data: object) -> BaseChatMessage:
         """A message as it was said, from itself or from its JSON."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from moot.agents.executor import NO_SANDBOX
 from moot.agents.seat import Seat, Workplace
 from moot.chats.attempt import LimitHit
-from moot.chats.errors import Fenced
+from moot.chats.errors import StoreError, UserError
 from moot.chats.events import (
     BudgetWarning, MessageSaid, RunFinished, RunPaused, RunResumed, RunStarted, SpeakerSelected, Warned,
 )  # fmt: skip
@@ -58,12 +58,17 @@ class Table:
     async def open(self, owner: str, gained: list[Gained]) -> None:
         """Rebuild what the participants knew, open their workplaces, and say that the run is driven."""
         for past in gained:
-            await _restore(self.seats[past.participant], past)
+            seat = self.seats[past.participant]
+            await seat.restore(past.contexts, past.inbox, past.results)
+            if past.state is not None:
+                seat.restore_state(past.results[past.state])
         started = self.state.status != "created"
         self.record(RunResumed(owner=owner) if started else RunStarted(owner=owner))
         for turn in self.state.open.values():
             if turn.running:
-                text = f"turn {turn.number} of {turn.participant} was under way when its process ended; it is taken again"
+                text = (
+                    f"turn {turn.number} of {turn.participant} was under way when its process ended; it is taken again"
+                )
                 self.record(Warned(text=text, facts={"turn": turn.number}))
         await self.journal.flush()
         for seat in self.seats.values():
@@ -86,14 +91,12 @@ class Table:
         return stop or self._no_sandbox() or self.state.ledger.reached(said)
 
     def _no_sandbox(self) -> Stop | None:
-        last = self.state.transcript.last
-        ran = last.code_runs[-1] if last is not None and last.code_runs else None
-        if last is None or ran is None or ran.skipped is None or not ran.skipped.startswith(NO_SANDBOX):
-            return None
-        if last.number <= self._tolerated:
-            return None
-        self.cause = "sandbox"
-        return Stop("sandbox", ran.skipped, Outcome.FAILED, last.number)
+        for turn in self.state.transcript.step:
+            why = turn.code_runs[-1].skipped if turn.code_runs else None
+            if why is not None and why.startswith(NO_SANDBOX) and turn.number > self._tolerated:
+                self.cause = "sandbox"
+                return Stop("sandbox", why, Outcome.FAILED, turn.number)
+        return None
 
     async def choose(self) -> Stop | None:
         """Ask the policy who speaks next and record the whole answer; a `Stop` when nobody can."""
@@ -101,6 +104,11 @@ class Table:
         choice = await self._rules.speakers.choose(said, said.participants)
         if isinstance(choice, Stop):
             return choice
+        if not choice.names or len({*choice.names} & {*said.participants}) < len(choice.names):
+            chose = ", ".join(choice.names) or "nobody"
+            raise UserError(
+                f"{choice.policy} chose {chose}: it must name different participants of {', '.join(said.participants)}"
+            )
         self._tell(choice)
         self.record(
             SpeakerSelected(
@@ -123,19 +131,16 @@ class Table:
     async def take_turns(self) -> Stop | None:
         """Every open turn of the step, in parallel where there are several; a `Stop` when the run cannot go on."""
         turns = list(self.state.open.values())
-        taking = [self._taker.take(self.seats[t.participant], t) for t in turns]
-        if len(taking) == 1:
-            failures = [await _caught(taking[0])]
-        else:
-            failures = await asyncio.gather(*(_caught(t) for t in taking))
-        await asyncio.sleep(0)  # a chat of agents that never wait must not hold up the loop
+        failures = await _together([self._taker.take(self.seats[t.participant], t) for t in turns])
         for failure in failures:
             if isinstance(failure, LimitHit):
                 return failure.stop
-        for failure in failures:
-            if isinstance(failure, TurnFailure) and self.state.failures >= ATTEMPTS:
+        for turn, failure in zip(turns, failures, strict=True):
+            if isinstance(failure, TurnFailure) and turn.failures >= ATTEMPTS:
                 self.cause = failure.cause
-                return Stop("turn.failed", f"failed {ATTEMPTS} times in a row: {failure}", Outcome.FAILED, self.state.turns)
+                return Stop(
+                    "turn.failed", f"failed {ATTEMPTS} times in a row: {failure}", Outcome.FAILED, self.state.turns
+                )
         return None
 
     async def finish(self, stop: Stop) -> None:
@@ -172,8 +177,22 @@ class Table:
         """Hold the lease; when somebody else has taken the run over, the next append says so."""
         while True:
             await asyncio.sleep(LEASE_SECONDS / 3)
-            with contextlib.suppress(Fenced):
+            with contextlib.suppress(
+                StoreError
+            ):  # a busy disk is no reason to give up; a lost lease shows at the next append
                 await self.store.renew(self.journal.claim)
+
+
+async def _together(taking: list[Coroutine[None, None, None]]) -> list[LimitHit | TurnFailure | None]:
+    """Take them side by side. What ends the run's drive ends all of them, and none is left running."""
+    if len(taking) == 1:
+        return [await _caught(taking[0])]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_caught(turn)) for turn in taking]
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from several
+    return [task.result() for task in tasks]
 
 
 async def _caught(taking: Coroutine[None, None, None]) -> LimitHit | TurnFailure | None:
@@ -183,14 +202,6 @@ async def _caught(taking: Coroutine[None, None, None]) -> LimitHit | TurnFailure
     except (LimitHit, TurnFailure) as failure:
         return failure
     return None
-
-
-async def _restore(seat: Seat, turn: Gained) -> None:
-    for path, added in turn.contexts.items():
-        if path in seat.contexts:
-            await seat.contexts[path].restore(added, turn.inbox, turn.results)
-    if turn.state is not None:
-        seat.state = turn.state
 
 
 def factory(seats: Mapping[str, Seat]) -> MessageFactory:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import logging
 
 from autogen_agentchat.base import Response
 from autogen_agentchat.messages import BaseChatMessage, ModelClientStreamingChunkEvent
@@ -21,6 +21,7 @@ from moot.termination.outcome import Outcome, Stop
 
 LEAVE_SECONDS = 0.5
 """What a participant that is cut off gets to leave; one that will not is left behind."""
+_STARTED = TurnStarted()
 
 
 class TurnFailure(Exception):  # noqa: N818 - it is recorded already; the driver only needs to know
@@ -39,30 +40,23 @@ class TurnTaker:
 
     async def take(self, seat: Seat, turn: OpenTurn) -> None:
         """The turn is recorded when this returns. Raises TurnFailure, LimitHit, StoreError, CancelledError."""
-        self._record(TurnStarted(), turn, turn.attempts + 1)
+        self._record(_STARTED, turn, turn.attempts + 1)
         attempt = Attempt(self._journal, self._state, turn, self._blobs)
-        marks, before, begun = {p: c.mark() for p, c in seat.contexts.items()}, seat.state, time.monotonic()
-        token = CancellationToken()
+        mark, token = seat.mark(), CancellationToken()
         task = asyncio.get_running_loop().create_task(self._speak(seat, attempt, token))
-        task.add_done_callback(lambda _: attempt.awaken())
         try:
             reply = await self._outcome(task, attempt)
         except BaseException as error:
-            for path, mark in marks.items():
-                seat.contexts[path].rollback(mark)
-            seat.state = before
+            await _cut_off(task, attempt, token)
+            seat.rollback(mark)
             raise self._undone(turn, attempt, error) from error
-        finally:
-            attempt.close()
-            if not task.done():
-                token.cancel()
-                task.cancel()
-                await asyncio.wait({task}, timeout=LEAVE_SECONDS)
+        attempt.close()
         inbox = self._state.inbox[seat.name][: turn.seen]
-        gained = {p: c.added(marks[p], inbox, attempt.results) for p, c in seat.contexts.items()}
-        state = dict(seat.state) if seat.state is not None else None
-        seconds = round(time.monotonic() - begun, 4)
-        self._record(TurnFinished(reply=reply, contexts=gained, state=state, seconds=seconds), turn, turn.attempts)
+        done = TurnFinished(
+            reply=reply, contexts=seat.gained(mark, inbox, attempt.results), state=seat.state_key(attempt.results),
+            seconds=attempt.seconds,
+        )  # fmt: skip
+        self._record(done, turn, turn.attempts)
         self._journal.soon()  # no commit of its own: the next intent takes it along
 
     async def _outcome(self, task: asyncio.Task[BaseChatMessage], attempt: Attempt) -> BaseChatMessage:
@@ -78,6 +72,8 @@ class TurnTaker:
                 alarm.cancel()
         if attempt.error is not None:
             raise attempt.error
+        if not task.done():  # it woke us as the last thing it did
+            await asyncio.wait({task})
         if task.cancelled():
             raise RuntimeError(f"{attempt.turn.participant} cancelled its own turn")
         return task.result()
@@ -86,13 +82,16 @@ class TurnTaker:
         SCOPE.set(Scope(attempt))  # a task has a context of its own
         turn, reply = attempt.turn, None
         inbox = self._state.inbox[seat.name][: turn.seen]
-        async for item in seat.speak(inbox, token):  # to the end: some agents work on after the Response
-            if isinstance(item, Response):
-                reply = item.chat_message
-            elif isinstance(item, ModelClientStreamingChunkEvent):
-                attempt.draft("token", item.content)
-            else:
-                self._record(Inner(message=item), turn, attempt.number)
+        try:
+            async for item in seat.speak(inbox, token):  # to the end: some agents work on after the Response
+                if isinstance(item, Response):
+                    reply = item.chat_message
+                elif isinstance(item, ModelClientStreamingChunkEvent):
+                    attempt.draft("token", item.content)
+                else:
+                    self._record(Inner(message=item), turn, attempt.number)
+        finally:
+            attempt.awaken()
         if reply is None:
             raise RuntimeError(f"{seat.name} gave no response")
         return reply
@@ -102,16 +101,33 @@ class TurnTaker:
         if isinstance(error, StoreError):
             return error  # the journal itself is out of reach
         if isinstance(error, LimitHit):
-            self._record(TurnAbandoned(reason=error.stop.reason), turn, attempt.number)
+            self._record(TurnAbandoned(reason=error.stop.reason, seconds=attempt.seconds), turn, attempt.number)
             return error
         if not isinstance(error, Exception):
-            self._record(TurnAbandoned(reason="stopped in the middle of the turn"), turn, attempt.number)
+            reason = "stopped in the middle of the turn"
+            self._record(TurnAbandoned(reason=reason, seconds=attempt.seconds), turn, attempt.number)
             return error
-        self._record(TurnFailed(error=_words(error), cause=attempt.cause), turn, attempt.number)
+        failed = TurnFailed(error=_words(error), cause=attempt.cause, seconds=attempt.seconds)
+        self._record(failed, turn, attempt.number)
         return TurnFailure(turn.participant, error, attempt.cause)
 
-    def _record(self, data: TurnStarted | TurnFinished | TurnFailed | TurnAbandoned | Inner, turn: OpenTurn, attempt: int) -> None:
+    def _record(
+        self, data: TurnStarted | TurnFinished | TurnFailed | TurnAbandoned | Inner, turn: OpenTurn, attempt: int
+    ) -> None:
         self._state.apply(self._journal.stage(data, turn.number, attempt, turn.participant))
+
+
+async def _cut_off(task: asyncio.Task[BaseChatMessage], attempt: Attempt, token: CancellationToken) -> None:
+    """End the participant's work before anything is undone: it must not go on changing what is rolled back."""
+    attempt.close()
+    if not task.done():
+        token.cancel()
+        task.cancel()
+        _, working = await asyncio.wait({task}, timeout=LEAVE_SECONDS)
+        if working:
+            logging.getLogger("moot").warning(
+                "%s ignores that its turn was stopped; it is left behind", attempt.turn.participant
+            )
 
 
 def _time_over(attempt: Attempt, limit: float) -> None:

@@ -28,6 +28,10 @@ class Cost:
         return self.input_tokens + self.output_tokens
 
 
+NOTHING = Cost()
+"""What takes nothing that is limited."""
+
+
 @dataclass(slots=True)
 class Usage:
     """What was spent. `priced` is False as soon as one model call had no known price: `usd` is then a lower bound."""
@@ -68,9 +72,15 @@ class Ledger:
     """Of work, in turns that have ended."""
     reserved: dict[str, Cost] = field(default_factory=dict)
     warned: set[str] = field(default_factory=set)
+    _given: Mapping[str, float] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._given = self.limits.given()
 
     def refuse(self, cost: Cost, turn: int) -> Stop | None:
         """The limit that this cost would break, counting everything reserved; None when it fits."""
+        if not cost.tokens and not cost.code_runs:
+            return None
         held = list(self.reserved.values())
         asked: dict[str, float] = {
             "tokens": self.total.tokens + cost.tokens + sum(c.tokens for c in held),
@@ -81,7 +91,9 @@ class Ledger:
             limit = getattr(self.limits, name)
             wanted = cost.code_runs if name == "code_runs" else cost.tokens
             if limit is not None and wanted and amount > limit:
-                return Stop(f"limits.{name}", f"the next call could reach {_amount(name, amount)} of {_amount(name, limit)}", Outcome.LIMIT, turn)
+                return Stop(
+                    f"limits.{name}", f"the next call could reach {_share(name, amount, limit)}", Outcome.LIMIT, turn
+                )
         return None
 
     def reserve(self, key: str, cost: Cost) -> None:
@@ -115,28 +127,34 @@ class Ledger:
         if limits.turns is not None and said.turns >= limits.turns:
             return Stop("limits.turns", f"{said.turns} turns taken", Outcome.LIMIT, said.turns)
         if limits.rounds is not None and said.turns >= limits.rounds * len(said.participants):
-            return Stop("limits.rounds", f"{limits.rounds} rounds of {len(said.participants)} participants taken", Outcome.LIMIT, said.turns)
+            return Stop(
+                "limits.rounds",
+                f"{limits.rounds} rounds of {len(said.participants)} participants taken",
+                Outcome.LIMIT,
+                said.turns,
+            )
         if limits.tokens is None and limits.usd is None and limits.seconds is None:
             return None
         spent = self.spent(said)
         for name in ("tokens", "usd", "seconds"):
             limit = getattr(limits, name)
             if limit is not None and spent[name] >= limit:
-                return Stop(f"limits.{name}", f"{_amount(name, spent[name])} of {_amount(name, limit)} spent", Outcome.LIMIT, said.turns)
+                return Stop(f"limits.{name}", f"{_share(name, spent[name], limit)} spent", Outcome.LIMIT, said.turns)
         return None
 
     def nearly(self, said: Transcript) -> dict[str, str]:
         """The limits that are spent to 80 % and were not warned about: name to words such as `5 of 6 rounds`."""
-        out = {}
-        for name, limit in self.limits.given().items():
-            if name not in self.warned:
-                spent = self.spent(said)[name]
-                if spent >= WARN_AT * limit:
-                    out[name] = f"{_amount(name, spent)} of {_amount(name, limit)}"
-        return out
+        spent = self.spent(said)
+        return {
+            name: _share(name, spent[name], limit)
+            for name, limit in self._given.items()
+            if spent[name] >= WARN_AT * limit and name not in self.warned
+        }
 
 
-def _amount(name: str, value: float) -> str:
+def _share(name: str, spent: float, limit: float) -> str:
+    """For people: `8 of 10 turns`, `$1.60 of $2.00`."""
     if name == "usd":
-        return f"${value:.2f}"
-    return f"{value:.1f} seconds" if name == "seconds" else f"{value:g} {name.replace('_', ' ')}"
+        return f"${spent:.2f} of ${limit:.2f}"
+    shown = f"{spent:,.0f}" if float(spent).is_integer() else f"{spent:,.1f}"
+    return f"{shown} of {limit:,.12g} {name.replace('_', ' ')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 
@@ -26,8 +27,8 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and not value > 0:
-                raise ValueError(f"limits.{field.name} must be above 0, got {value}")
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise ValueError(f"limits.{field.name} must be a number above 0, got {value}")
         if not self.hard():
             raise ValueError("no hard limit: give at least one of turns, rounds, tokens, usd, seconds")
 
@@ -41,4 +42,6 @@ class Limits:
 
     def words(self) -> str:
         """For people: `6 rounds, $2.00, 8 code runs`."""
-        return ", ".join(f"${v:.2f}" if n == "usd" else f"{v:g} {n.replace('_', ' ')}" for n, v in self.given().items())
+        return ", ".join(
+            f"${v:.2f}" if n == "usd" else f"{v:,.12g} {n.replace('_', ' ')}" for n, v in self.given().items()
+        )

@@ -43,7 +43,9 @@ class Rule:
         return AnyOf(id=f"{self.id} | {other.id}", rules=(*_parts(self, AnyOf), *_parts(other, AnyOf)))
 
     def __and__(self, other: Rule) -> AllOf:
-        return AllOf(id=f"{self.id} & {other.id}", rules=(*_parts(self, AllOf), *_parts(other, AllOf)), outcome=self.outcome)
+        return AllOf(
+            id=f"{self.id} & {other.id}", rules=(*_parts(self, AllOf), *_parts(other, AllOf)), outcome=self.outcome
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,12 +151,16 @@ def says(
     """
     given = {k: v for k, v in {"starts": starts, "contains": contains, "matches": matches}.items() if v is not None}
     if len(given) != 1:
-        raise ValueError(f"says({participant!r}) needs exactly one of starts, contains, matches; got {', '.join(given) or 'none'}")
+        raise ValueError(
+            f"says({participant!r}) needs exactly one of starts, contains, matches; got {', '.join(given) or 'none'}"
+        )
     (how, text), *_ = given.items()
     if not text:
         raise ValueError(f"says({participant!r}): {how} is empty")
     try:
-        pattern = re.compile({"starts": r"^[ \t]*" + re.escape(text), "contains": re.escape(text), "matches": text}[how], re.MULTILINE)
+        pattern = re.compile(
+            {"starts": r"^[ \t]*" + re.escape(text), "contains": re.escape(text), "matches": text}[how], re.MULTILINE
+        )
     except re.error as error:
         raise ValueError(f"says({participant!r}): {text!r} is no regular expression: {error}") from None
     return Says(id=id or f"says({participant})", outcome=outcome, participant=participant, pattern=pattern)
@@ -165,7 +171,9 @@ def code_succeeded(*, outcome: Outcome = Outcome.GOAL, id: str = "code_succeeded
     return CodeSucceeded(id=id, outcome=outcome)
 
 
-def when(question: Callable[[Transcript, Ledger], Answer], *, outcome: Outcome = Outcome.GOAL, id: str | None = None) -> When:
+def when(
+    question: Callable[[Transcript, Ledger], Answer], *, outcome: Outcome = Outcome.GOAL, id: str | None = None
+) -> When:
     """End when the callable says so: it gets the transcript and the ledger and answers a reason, True, a `Stop`, or no."""
     return When(id=id or f"when({getattr(question, '__name__', 'callable')})", outcome=outcome, question=question)
 
@@ -185,4 +193,17 @@ def watched(rule: Rule | None) -> frozenset[str]:
     return rule.watches if rule is not None else frozenset()
 
 
-__all__ = ["AllOf", "Answer", "AnyOf", "CodeSucceeded", "Rule", "Says", "Turn", "When", "code_succeeded", "says", "watched", "when"]
+__all__ = [
+    "AllOf",
+    "Answer",
+    "AnyOf",
+    "CodeSucceeded",
+    "Rule",
+    "Says",
+    "Turn",
+    "When",
+    "code_succeeded",
+    "says",
+    "watched",
+    "when",
+]

@@ -50,6 +50,9 @@ class Transcript:
     participants: tuple[str, ...]
     task: tuple[BaseChatMessage, ...] = ()
     history: list[Turn] = field(default_factory=list)
+    _searched: int = field(default=0, init=False, repr=False, compare=False)
+    _code_run: CodeRun | None = field(default=None, init=False, repr=False, compare=False)
+    """The latest of the turns searched so far: a rule that asks after every turn must not read all of them again."""
 
     @property
     def turns(self) -> int:
@@ -75,4 +78,8 @@ class Transcript:
     @property
     def last_code_run(self) -> CodeRun | None:
         """The latest block of code that was to be run, in whatever turn."""
-        return next((turn.code_runs[-1] for turn in reversed(self.history) if turn.code_runs), None)
+        for turn in self.history[self._searched :]:
+            if turn.code_runs:
+                self._code_run = turn.code_runs[-1]
+        self._searched = len(self.history)
+        return self._code_run
