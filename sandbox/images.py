@@ -241,7 +241,7 @@ def _pieces(tar: subprocess.Popen[bytes]) -> Iterator[bytes]:
 def _settings(recipe: Path) -> list[str]:
     """The lines of the Dockerfile that say how the image is run; both ways of building share them."""
     lines = (recipe / "Dockerfile").read_text().splitlines()
-    return [line for line in lines if line.split(" ")[0] in {"ENV", "WORKDIR", "USER", "LABEL"}]
+    return [line for line in lines if line.split(" ")[0] in {"ENV", "WORKDIR", "USER", "LABEL", "CMD"}]
 
 
 async def _stoppable(work: Callable[[], None], stop: Callable[[], None]) -> None:

@@ -282,5 +282,5 @@ def test_what_holds_no_whole_debian_is_no_mirror(tmp_path: Path, text: str) -> N
 
 def test_both_ways_of_building_give_the_image_the_same_settings() -> None:
     settings = images._settings(images.RECIPE)
-    assert [line.split()[0] for line in settings] == ["ENV", "WORKDIR", "USER", "LABEL"]
+    assert [line.split()[0] for line in settings] == ["ENV", "WORKDIR", "USER", "LABEL", "CMD"]
     assert f"LABEL moot.image={images.VERSION}" in settings
