@@ -45,7 +45,12 @@ _UNCLOSED = {
 _HINTS = (
     ("mapping values are not allowed", "a text that holds ': ' must be in quotes"),
     ("'\\t' that cannot start any token", "indent with spaces, not tabs"),
+    ("that cannot start any token", "put the text in quotes"),
     ("expected <block end>", "check the indentation"),
+    ("expected alphabetic or numeric", "a text that starts with * or & must be in quotes"),
+    ("undefined alias", "a text that starts with * must be in quotes"),
+    ("expected chomping", "a text that starts with | or > must be in quotes"),
+    ("unknown escape character", "write a backslash twice, or use single quotes"),
 )
 
 
@@ -292,6 +297,8 @@ def _yaml_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
     at_end = "stream end" in what or "end of stream" in what or "expected ':'" in what
     if unclosed and at_end and error.context_mark is not None:
         what, mark = unclosed, error.context_mark
+    elif what == "second occurrence":
+        what = "the anchor (&) is defined twice"
     elif "expected a single document" in (error.context or ""):
         what = "a second document starts here (---); a chat file holds one"
     index = mark.index if mark is not None else 0

@@ -128,7 +128,18 @@ def test_bytes_that_are_no_utf_8_are_located() -> None:
             "3:2: bad YAML: expected <block end>, but found '<block mapping start>' (check the indentation)",
         ),
         ("a: 1\n---\nb: 2\n", "2:1: bad YAML: a second document starts here (---); a chat file holds one"),
-        ("a: *b\n", "1:4: bad YAML: found undefined alias 'b'"),
+        ("a: *b\n", "1:4: bad YAML: found undefined alias 'b' (a text that starts with * must be in quotes)"),
+        (
+            "a: [*.png]\n",
+            "1:6: bad YAML: expected alphabetic or numeric character, but found '.'"
+            " (a text that starts with * or & must be in quotes)",
+        ),
+        (
+            'a: "DONE:\\s"\n',
+            "1:11: bad YAML: found unknown escape character 's' (write a backslash twice, or use single quotes)",
+        ),
+        ("a: `b`\n", "1:4: bad YAML: found character '`' that cannot start any token (put the text in quotes)"),
+        ("a: &x b\nc: &x d\n", "2:4: bad YAML: the anchor (&) is defined twice"),
         (
             "model: {api_key: ${env:KEY}}\n",
             "1:19: bad YAML: expected ',' or '}', but got '{' (put ${env:NAME} in quotes inside { })",
