@@ -1,0 +1,165 @@
+"""A run for others to read, from its journal alone: every event as a line of JSON, or a transcript in Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from moot.agents.ran import RanBlock, StoredFile
+from moot.chats.clean import clean, clean_line, shown_json
+from moot.chats.events import Event, RunCreated
+from moot.chats.story import Block, Note, Story, Telling
+from moot.termination.ledger import Usage
+from moot.termination.limits import Limits
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~&$])")
+
+
+def jsonl(run: str, events: Iterable[Event]) -> Iterator[str]:
+    """The envelope of each event, one a line, without line ends."""
+    return (shown_json(event.envelope(run), indent=None) for event in events)
+
+
+def markdown(story: Story) -> str:
+    """The run as a document. What was said, written or printed stands in fences: none of it is Markdown here."""
+    return "\n".join(line for part in _parts(story) for line in (*part, "")).rstrip("\n") + "\n"
+
+
+def _parts(story: Story) -> Iterator[list[str]]:
+    created = story.created
+    yield [f"# Run {_inline(story.run)}"]
+    if created is None:
+        yield ["Its journal is empty."]
+        return
+    yield _facts(story, created)
+    for text in story.task:
+        yield ["## Task", "", *_fenced(text)]
+    notes = list(story.notes)
+    for number, telling in sorted(story.turns.items()):
+        while notes and notes[0].turn < number:
+            yield _note(notes.pop(0))
+        yield from _turn(telling)
+    for note in notes:
+        yield _note(note)
+    yield from _end(story)
+
+
+def _facts(story: Story, created: RunCreated) -> list[str]:
+    facts = {
+        "Chat": created.chat,
+        "Started": _time(story.started),
+        "Participants": ", ".join(created.participants),
+        "Models": ", ".join(f"{who}: {model}" for who, model in created.models.items()) or "none",
+        "Limits": Limits(**created.limits).words(),  # type: ignore[arg-type]
+        "Moot": created.moot,
+    }
+    lines = [f"- {name}: {_inline(value)}" for name, value in facts.items()]
+    if created.model_kind in ("scripted", "mixed"):
+        lines.append("- PLAYBOOK MODEL: scripted replies; real speakers, sandbox and budget")
+    for who, files in created.inputs.items():
+        lines += [f"- Input of {_inline(who)}: {_file(file)}" for file in files]
+    return lines
+
+
+def _turn(telling: Telling) -> Iterator[list[str]]:
+    yield [f"## Turn {telling.number}: {_inline(telling.participant)}"]
+    if (why := telling.why) is not None:
+        tries = "" if why.attempts == 1 else f", {why.attempts} tries"
+        fallback = f", fallback {_inline(why.fallback)}" if why.fallback else ""
+        yield [f"Chosen because {_inline(why.reason)} ({_inline(why.policy)}{tries}{fallback})."]
+    for block in telling.blocks.values():
+        yield from _block(block)
+    if not telling.finished:
+        yield ["*Not finished.*"]
+        return
+    if not telling.blocks:
+        yield _fenced(telling.text) if telling.text.strip() else ["*(empty reply)*"]
+    spent = f", {telling.usage.tokens} tokens, {_money(telling.usage)}" if telling.usage.tokens else ""
+    yield [f"*{telling.seconds:.1f} s{spent}*"]
+
+
+def _block(block: Block) -> Iterator[list[str]]:
+    if block.code:
+        yield _fenced(block.code, block.language)
+    ran = block.ran
+    if ran is None:
+        yield ["*Nothing is known of how it ended.*"]
+        return
+    yield [_ended(ran)]
+    for name, text in (("stdout", ran.stdout), ("stderr", ran.stderr), ("value", ran.value or "")):
+        if text:
+            yield [f"{name}:", "", *_fenced(text)]
+    if ran.files or ran.not_kept:
+        kept = [f"- {_file(file)}" for file in ran.files]
+        yield [*kept, *(f"- not kept: {_inline(name)}" for name in ran.not_kept)]
+
+
+def _ended(ran: RanBlock) -> str:
+    if ran.skipped is not None:
+        kind, _, detail = ran.skipped.partition(": ")
+        return f"**SKIPPED ({_inline(kind)})**{': ' + _inline(detail) if detail else ''}"
+    flags = {
+        "timed out": ran.timed_out,
+        "out of memory": ran.oom,
+        "output truncated": ran.truncated,
+        "variables lost": ran.state_lost,
+    }
+    said = "".join(f", {word}" for word, holds in flags.items() if holds)
+    return f"**Exit code {ran.exit_code}** after {ran.seconds:.2f} s{said}"
+
+
+def _end(story: Story) -> Iterator[list[str]]:
+    done = story.finished
+    if done is None:
+        yield [
+            "## Not finished",
+            "",
+            f"Paused: {_inline(story.paused)}" if story.paused else "It was left without a word.",
+        ]
+    else:
+        yield [f"## End: {done.outcome}", "", f"{_inline(done.reason)} (rule {_inline(done.rule)}, turn {done.turn})"]
+        if done.result is not None:
+            yield ["### Result", "", *_fenced(done.result)]
+    if story.files:
+        yield ["### Files", "", *(f"- {_file(file)}" for file in story.files.values())]
+    yield ["### Usage", "", *_usage(story)]
+
+
+def _usage(story: Story) -> list[str]:
+    rows = [*story.by_participant.items(), ("all", story.usage)]
+    lines = ["| participant | input tokens | output tokens | cost | code runs |", "|---|---:|---:|---:|---:|"]
+    for name, usage in rows:
+        counts = f"{usage.input_tokens} | {usage.output_tokens} | {_money(usage)} | {usage.code_runs}"
+        lines.append(f"| {_inline(name)} | {counts} |")
+    return lines
+
+
+def _note(note: Note) -> list[str]:
+    return [f"> {note.kind}: {_inline(note.text)}"]
+
+
+def _money(usage: Usage) -> str:
+    if usage.priced:
+        return f"${usage.usd:.4f}"
+    return f"${usage.usd:.4f} + unpriced" if usage.usd else "unpriced"
+
+
+def _file(file: StoredFile) -> str:
+    return f"{_inline(file.name)} ({file.size} bytes, sha256 {_inline(file.sha256)})"
+
+
+def _fenced(text: str, language: str = "text") -> list[str]:
+    """In a fence longer than any in the text."""
+    text = clean(text).rstrip("\n")
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return [f"{fence}{language if language.isalnum() else 'text'}", *text.split("\n"), fence]
+
+
+def _inline(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", clean_line(text, 1000))
+
+
+def _time(ts: float) -> str:
+    return datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,188 @@
+"""A run as people read it: a fold of its events that knows no agents, so that any journal can be shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from moot.agents.ran import RanBlock, StoredFile
+from moot.chats import events as ev
+from moot.chats.events import Event, RunCreated, RunFinished, SpeakerSelected
+from moot.termination.ledger import Cost, Usage
+
+
+@dataclass(slots=True)
+class Block:
+    """One block of code: what was to be run, and what became of it (None: not known yet)."""
+
+    key: str
+    language: str = ""
+    code: str = ""
+    ran: RanBlock | None = None
+
+
+@dataclass(slots=True)
+class Telling:
+    """One turn: who, why, what was said, what was run, and what it took."""
+
+    number: int
+    participant: str
+    why: SpeakerSelected | None = None
+    attempt: int = 0
+    started: float = 0.0
+    finished: bool = False
+    text: str = ""
+    seconds: float = 0.0
+    blocks: dict[str, Block] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something besides the turns, in its place: after which turn, of what kind, in words."""
+
+    turn: int
+    kind: str
+    text: str
+
+
+class Story:
+    """One run, told. `apply` takes every event once, in order; what it does not know changes nothing."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        self.created: RunCreated | None = None
+        self.task: list[str] = []
+        self.turns: dict[int, Telling] = {}
+        self.notes: list[Note] = []
+        self.usage = Usage()
+        self.by_participant: dict[str, Usage] = {}
+        self.files: dict[str, StoredFile] = {}
+        """The newest content of each name."""
+        self.finished: RunFinished | None = None
+        self.paused = ""
+        self.started = self.ended = 0.0
+        self._kinds: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, run: str, events: Iterable[Event]) -> Story:
+        """The whole journal at once."""
+        story = cls(run)
+        for event in events:
+            story.apply(event)
+        return story
+
+    @property
+    def count(self) -> int:
+        """How many turns have been taken."""
+        return sum(t.finished for t in self.turns.values())
+
+    @property
+    def seconds(self) -> float:
+        """Of work, in turns that have ended."""
+        return sum(t.seconds for t in self.turns.values())
+
+    @property
+    def executors(self) -> frozenset[str]:
+        """The participants that run code."""
+        return frozenset(self.created.inputs) if self.created is not None else frozenset()
+
+    def apply(self, event: Event) -> None:
+        """Take one event in."""
+        self.ended = event.ts
+        if event.turn and not isinstance(event.data, SpeakerSelected):
+            self._turn(event)
+        else:
+            self._run(event)
+
+    def _run(self, event: Event) -> None:
+        match event.data:
+            case RunCreated() as data:
+                self.created, self.started = data, event.ts
+            case ev.MessageSaid(message=message, to=to):
+                if to is None:
+                    self.task.append(text_of(message))
+                else:
+                    self._note("note", f"to {', '.join(to)}: {text_of(message)}")
+            case SpeakerSelected() as data:
+                for number, name in enumerate(data.chosen, event.turn):
+                    self.turns[number] = Telling(number, name, data)
+            case RunFinished() as data:
+                self.finished = data
+            case ev.BudgetWarning(spent=spent):
+                self._note("budget", f"{spent} are spent")
+            case ev.Warned(text=text):
+                self._note("warning", text)
+            case data:
+                self._driven(data)
+
+    def _driven(self, data: object) -> None:
+        match data:
+            case ev.RunStarted():
+                self.finished, self.paused = None, ""
+            case ev.RunResumed():
+                self.finished, self.paused = None, ""
+                self._note("resumed", "resumed")
+            case ev.RunPaused(reason=reason):
+                self.paused = reason
+                self._note("paused", reason)
+            case _:
+                pass
+
+    def _turn(self, event: Event) -> None:
+        turn = self.turns.setdefault(event.turn, Telling(event.turn, event.participant))
+        match event.data:
+            case ev.TurnStarted():
+                turn.attempt, turn.started, turn.blocks = event.attempt, event.ts, {}
+            case ev.EffectIntended(key=key, kind=kind):
+                self._kinds[f"{event.turn}/{key}"] = kind
+            case ev.EffectCompleted() as data:
+                self._completed(turn, data)
+            case ev.CodeProposed(key=key, language=language, code=code):
+                turn.blocks[key] = Block(key, language, code)
+            case ev.CodeFinished() as data:
+                self._code(turn, data)
+            case ev.TurnFinished(reply=reply, seconds=seconds):
+                turn.finished, turn.text, turn.seconds = True, text_of(reply), seconds
+                self.files.update((f.name, f) for b in turn.blocks.values() if b.ran for f in b.ran.files)
+            case ev.TurnFailed(error=error):
+                self._note("failed", f"attempt {event.attempt} of {turn.participant} failed: {error}", event.turn)
+            case ev.TurnAbandoned(reason=why):
+                self._note(
+                    "abandoned", f"attempt {event.attempt} of {turn.participant} was given up: {why}", event.turn
+                )
+            case ev.Warned(text=text):
+                self._note("warning", text, event.turn)
+            case _:
+                pass
+
+    def _completed(self, turn: Telling, data: ev.EffectCompleted) -> None:
+        cost = Cost(data.spent.input_tokens, data.spent.output_tokens, data.spent.usd, data.spent.code_runs)
+        for usage in (self.usage, turn.usage, self.by_participant.setdefault(turn.participant, Usage())):
+            usage.add(cost)
+        if self._kinds.get(f"{turn.number}/{data.key}") == "code":
+            turn.blocks.setdefault(data.key, Block(data.key)).ran = RanBlock.read(data.result)
+
+    def _code(self, turn: Telling, data: ev.CodeFinished) -> None:
+        block = turn.blocks.setdefault(data.key, Block(data.key, data.language))
+        if block.ran is None:  # a block that never ran has no effect
+            block.ran = data
+
+    def _note(self, kind: str, text: str, turn: int | None = None) -> None:
+        self.notes.append(Note(self.count if turn is None else turn, kind, text))
+
+
+def text_of(message: object) -> str:
+    """What a message says, live or read back from the journal."""
+    to_text = getattr(message, "to_text", None)
+    if callable(to_text):
+        return str(to_text())
+    if not isinstance(message, Mapping):
+        return str(message)
+    content = message.get("content", "")
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "\n".join(part if isinstance(part, str) else json.dumps(part) for part in content)
+    return json.dumps(content)

@@ -1,0 +1,109 @@
+"""Whether a journal is what it says: folded again from the first event, and compared with what it claims."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+from autogen_agentchat.messages import MessageFactory
+
+from moot.agents.ran import StoredFile
+from moot.chats import events as ev
+from moot.chats.errors import StoreError
+from moot.chats.events import Event
+from moot.chats.state import State
+from moot.chats.store import Store
+from moot.chats.verify_order import order_problems
+
+
+async def verify_run(store: Store, run: str) -> list[str]:
+    """Everything that is wrong with a run's journal, in words; empty when nothing is.
+
+    Looks at the order of events, turns, attempts and effects, at what `run.finished` claims, and at the content of
+    every file that is named. A run of agents with message types of their own cannot be folded here, and says so.
+    """
+    try:
+        events = await store.load(run)
+    except StoreError as error:
+        return [str(error)]
+    if not events:
+        return ["the journal is empty"]
+    if not isinstance(events[0].data, ev.RunCreated):
+        return [f"the first event is {events[0].type}, not run.created: what the run was made of is lost"]
+    problems = [*_numbers(events), *order_problems(events), *_claims(run, events)]
+    return problems + [problem async for problem in _contents(store, events)]
+
+
+def _numbers(events: Sequence[Event]) -> Iterator[str]:
+    for expected, event in enumerate(events, 1):
+        if event.seq != expected:
+            yield f"event {expected} is missing: {event.seq} stands in its place"
+            return
+
+
+def _claims(run: str, events: Sequence[Event]) -> Iterator[str]:
+    """Every `run.finished` beside the fold up to it."""
+    state = State(run, MessageFactory())
+    for event in events:
+        if isinstance(event.data, ev.RunFinished):
+            yield from _claim(event.seq, event.data, state)
+        try:
+            state.apply(event)
+        except StoreError as error:
+            yield f"event {event.seq} ({event.type}): {error}"
+            return
+        except (KeyError, AttributeError, ValueError, TypeError) as error:
+            why = f"{type(error).__name__}: {error}"
+            yield f"event {event.seq} ({event.type}) does not follow from those before it ({why})"
+            return
+
+
+def _claim(seq: int, done: ev.RunFinished, state: State) -> Iterator[str]:
+    where = f"run.finished (event {seq})"
+    if done.turns != state.turns:
+        yield f"{where} claims {done.turns} turns, the journal has {state.turns}"
+    if done.digest != state.digest:
+        yield f"{where} claims a transcript of digest {done.digest}, the journal's is {state.digest}"
+    spent = state.usage()
+    for name in ("input_tokens", "output_tokens", "code_runs"):
+        if getattr(done.usage, name) != getattr(spent, name):
+            yield f"{where} claims {getattr(done.usage, name)} {name}, the journal has {getattr(spent, name)}"
+    if not _same(done.usage.usd, spent.usd):
+        yield f"{where} claims {_dollars(done.usage.usd)}, the journal has {_dollars(spent.usd)}"
+    files = {f.name: f.sha256 for made in state.files.values() for f in made.values()}
+    if {f.name: f.sha256 for f in done.artifacts} != files:
+        yield f"{where} names other files than the turns made"
+
+
+async def _contents(store: Store, events: Sequence[Event]) -> AsyncIterator[str]:
+    checked: dict[str, int] = {}
+    for event in events:
+        for file in _files(event.data):
+            try:
+                size = checked.get(file.sha256)
+                if size is None:
+                    size = checked[file.sha256] = len(await store.blobs.get(file.sha256))
+            except StoreError as error:
+                checked[file.sha256] = file.size
+                yield f"{file.name} (event {event.seq}): {error}"
+                continue
+            if size != file.size:
+                yield f"{file.name} (event {event.seq}) is said to have {file.size} bytes, it has {size}"
+
+
+def _files(data: object) -> Sequence[StoredFile]:
+    match data:
+        case ev.RunCreated(inputs=inputs):
+            return [file for files in inputs.values() for file in files]
+        case ev.CodeFinished(files=files) | ev.RunFinished(artifacts=files):
+            return files
+        case _:
+            return ()
+
+
+def _same(a: float | None, b: float | None) -> bool:
+    return a == b if a is None or b is None else math.isclose(a, b, abs_tol=1e-12)
+
+
+def _dollars(usd: float | None) -> str:
+    return "an unpriced sum" if usd is None else f"${usd:.6f}"

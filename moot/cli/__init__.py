@@ -1,0 +1,43 @@
+"""The command line: `moot ...`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Do what the command line says and end the process with the exit code for it."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")  # a terminal that knows no Unicode shows question marks
+    code = _answer()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # the reader has gone: no complaint when the interpreter flushes again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(code)
+
+
+def _answer() -> int:
+    import typer
+
+    try:
+        from moot.cli.app import app
+
+        done = app(prog_name="moot", standalone_mode=False)
+    except typer.Exit as wanted:
+        return int(wanted.exit_code)
+    except BrokenPipeError:
+        return 0
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place where everything ends as a line
+        from moot.cli import failures
+
+        context = getattr(error, "ctx", None)
+        if hasattr(error, "format_message"):
+            return failures.usage(error, context.command_path if context is not None else "moot")
+        return failures.report(KeyboardInterrupt() if isinstance(error, typer.Abort) else error)
+    return int(done or 0)

@@ -1,0 +1,65 @@
+"""The verbs. Only what help needs is imported here: each verb fetches the rest when it is used."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from moot import __version__
+from moot.cli import chat_verbs, doctor_verb, journal_verbs, run_verbs, sandbox_verbs
+
+app = typer.Typer(
+    name="moot",
+    help="Group chats of AI agents: durable, bounded, safe and explainable.",
+    epilog="Example: moot demo   then   moot run research --set inputs.x=horsepower",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+runs = typer.Typer(help="Look at past and present runs.", no_args_is_help=True, epilog="Example: moot runs list")
+sandbox = typer.Typer(
+    help="The containers that code runs in.", no_args_is_help=True, epilog="Example: moot sandbox build"
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"moot {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="The version, and nothing else.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Tracebacks of errors (as MOOT_DEBUG=1).")] = False,
+) -> None:
+    """What holds for every verb."""
+    if debug:
+        os.environ["MOOT_DEBUG"] = "1"
+
+
+_RUNNING, _WRITING, _LOOKING, _MACHINE = "Run chats", "Write chats", "Look at runs", "This machine"
+
+app.command(epilog="Example: moot demo", rich_help_panel=_RUNNING)(run_verbs.demo)
+app.command(epilog="Example: moot run debate.yaml 'Adopt a 4-day week?' --rounds 3", rich_help_panel=_RUNNING)(
+    run_verbs.run
+)
+app.command(epilog="Example: moot resume 01kag", rich_help_panel=_RUNNING)(run_verbs.resume)
+app.command(epilog="Example: moot init research my-chat", rich_help_panel=_WRITING)(chat_verbs.init)
+app.command(epilog="Example: moot validate chat.yaml", rich_help_panel=_WRITING)(chat_verbs.validate)
+app.command(epilog="Example: moot plan chat.yaml --set inputs.x=weight", rich_help_panel=_WRITING)(chat_verbs.plan)
+app.command(epilog="Example: moot schema > moot.schema.json", rich_help_panel=_WRITING)(chat_verbs.schema)
+app.command(epilog="Example: moot export 01kag --format md -o run.md", rich_help_panel=_LOOKING)(journal_verbs.export)
+app.command(epilog="Example: moot verify --all", rich_help_panel=_LOOKING)(journal_verbs.verify)
+app.command(epilog="Example: moot doctor", rich_help_panel=_MACHINE)(doctor_verb.doctor)
+runs.command("list", epilog="Example: moot runs list --json")(journal_verbs.list_runs)
+runs.command("show", epilog="Example: moot runs show 01kag --turn 3")(journal_verbs.show_run)
+sandbox.command(epilog="Example: moot sandbox build --base slim")(sandbox_verbs.build)
+sandbox.command(epilog="Example: moot sandbox check --image moot/python:1")(sandbox_verbs.check)
+sandbox.command(epilog="Example: moot sandbox prune")(sandbox_verbs.prune)
+app.add_typer(runs, name="runs", rich_help_panel=_LOOKING)
+app.add_typer(sandbox, name="sandbox", rich_help_panel=_MACHINE)

@@ -1,0 +1,104 @@
+"""What `doctor` looks at. Names of keys are told, never their values."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from moot.chats.home import home
+from moot.cli.exit_codes import ExitCode
+from moot.cli.words import size
+from moot.sandbox.errors import SandboxError
+
+NEEDED = ("autogen-agentchat", "autogen-core", "autogen-ext", "docker", "pydantic", "pyyaml", "rich", "typer")
+PINNED = {"autogen-agentchat": "0.7.5", "autogen-ext": "0.7.5"}
+KEYS = ("OPENAI_API_KEY",)
+ENOUGH_BYTES = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. A `code` of 0 says that Moot works without it."""
+
+    name: str
+    ok: bool
+    detail: str
+    code: ExitCode = ExitCode.GOAL
+
+
+async def diagnose() -> list[Finding]:
+    """Everything, in the order in which it is needed."""
+    return [_python(), *_packages(), _home(), _disk(), await _image(), *_keys()]
+
+
+def _python() -> Finding:
+    where = f"{platform.python_version()} at {sys.executable}"
+    return Finding("python", sys.version_info >= (3, 11), where, ExitCode.FAILED)
+
+
+def _packages() -> Iterator[Finding]:
+    wrong = []
+    for name in NEEDED:
+        found = _version(name)
+        if found is None:
+            wrong.append(f"{name} is missing")
+        elif found != PINNED.get(name, found):
+            wrong.append(f"{name} is {found}, {PINNED[name]} is needed")
+    detail = "; ".join(wrong) or f"autogen {_version('autogen-agentchat')}, docker {_version('docker')}"
+    yield Finding("packages", not wrong, detail, ExitCode.FAILED)
+    openai = _version("openai")
+    yield Finding(
+        "openai", openai is not None, openai or "not installed: pip install 'moot[openai]' for openai/ models"
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _home() -> Finding:
+    folder = home()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return Finding("data", True, str(folder))
+    except OSError as error:
+        detail = f"{folder} cannot be written ({error.strerror}): set MOOT_HOME to a writable folder"
+        return Finding("data", False, detail, ExitCode.FAILED)
+
+
+def _disk() -> Finding:
+    folder: Path = home()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    return Finding("disk", free > ENOUGH_BYTES, f"{size(free)} free", ExitCode.GOAL)
+
+
+async def _image() -> Finding:
+    from moot.sandbox.images import VERSION, inspect
+
+    try:
+        image = await inspect()
+    except SandboxError as error:
+        return Finding("sandbox", False, str(error), ExitCode.NO_SANDBOX)
+    if image.version != VERSION:
+        detail = f"{image.tag} is version {image.version or 'unknown'}, {VERSION} is needed: moot sandbox build"
+        return Finding("sandbox", False, detail, ExitCode.NO_SANDBOX)
+    return Finding("sandbox", True, f"{image.tag}, {size(image.size_bytes)}")
+
+
+def _keys() -> Iterator[Finding]:
+    for key in KEYS:
+        there = bool(os.environ.get(key))
+        yield Finding("key", there, f"{key} is {'set' if there else 'not set (playbook and local models need none)'}")

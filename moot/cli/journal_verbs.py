@@ -1,0 +1,151 @@
+"""`runs list`, `runs show`, `export`, `verify`: what happened, from the journal alone."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from moot.cli.edge import wait
+from moot.cli.exit_codes import ExitCode
+from moot.cli.options import Json, Run
+
+if TYPE_CHECKING:
+    from moot.chats.events import Event
+    from moot.chats.store import RunRow
+
+
+class Format(StrEnum):
+    """Of an export."""
+
+    JSONL = "jsonl"
+    MD = "md"
+
+
+def list_runs(json: Json = False) -> None:
+    """Every run, newest first."""
+    from moot.cli.consoles import result_json, say, table
+    from moot.cli.run_list import row_object, run_table
+
+    rows = wait(_rows())
+    if json:
+        result_json([row_object(row) for row in rows])
+    elif rows:
+        table(run_table(rows))
+    else:
+        say("no runs yet: moot demo makes one")
+
+
+async def _rows() -> list[RunRow]:
+    from moot.chats.home import open_store
+
+    store, _ = open_store()
+    try:
+        return await store.runs()
+    finally:
+        await store.close()
+
+
+def show_run(
+    run: Run,
+    turn: Annotated[int | None, typer.Option(help="Only what was said in this turn, in full.", min=1)] = None,
+    json: Json = False,
+) -> None:
+    """A run's turns with their reasons, code and files, what each participant cost, and why it ended."""
+    from moot.chats.errors import UserError
+    from moot.chats.story import Story
+    from moot.cli.consoles import result, result_json
+    from moot.cli.run_shown import full_turn, show, shown_object
+
+    name, called, events = wait(_journal(run))
+    story = Story.of(name, events)
+    if turn is not None:
+        telling = story.turns.get(turn)
+        if telling is None:
+            raise UserError(f"run {called} has no turn {turn}; it has {len(story.turns)}")
+        result(full_turn(telling))
+    elif json:
+        result_json(shown_object(story))
+    else:
+        show(name, called, events)
+
+
+def export(
+    run: Run,
+    format: Annotated[
+        Format, typer.Option(help="jsonl: every event, one envelope a line. md: to be read.")
+    ] = Format.MD,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A file instead of stdout.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Write a run down, from its journal alone."""
+    import sys
+
+    from moot.chats import export as exports
+    from moot.chats.errors import UserError
+    from moot.chats.story import Story
+
+    name, _, events = wait(_journal(run))
+    if format is Format.JSONL:
+        text = "".join(f"{line}\n" for line in exports.jsonl(name, events))
+    else:
+        text = exports.markdown(Story.of(name, events))
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {output}: {error.strerror}") from None
+
+
+async def _journal(prefix: str) -> tuple[str, str, list[Event]]:
+    from moot.chats.home import open_store
+    from moot.chats.ids import short
+    from moot.chats.run import find_run
+
+    store, _ = open_store()
+    try:
+        name = await find_run(store, prefix)
+        return name, short(name, await store.names()), await store.load(name)
+    finally:
+        await store.close()
+
+
+def verify(
+    run: Annotated[str | None, typer.Argument(help="The run's id, or the beginning of it.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every run.")] = False,
+    json: Json = False,
+) -> None:
+    """Fold a run's journal again and compare it with what it claims. Ends with 1 when something is wrong."""
+    from moot.chats.errors import UserError
+    from moot.cli.consoles import result, result_json, say
+
+    if (run is None) != all_:
+        raise UserError("name a run to verify, or give --all")
+    found = wait(_verified(run))
+    if json:
+        result_json([{"run": name, "ok": not problems, "problems": problems} for name, problems in found.items()])
+    else:
+        result("\n".join(f"{'ok      ' if not problems else 'damaged '} {name}" for name, problems in found.items()))
+        for name, problems in found.items():
+            for problem in problems:
+                say(f"{name}: {problem}")
+    if any(found.values()):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+async def _verified(run: str | None) -> dict[str, list[str]]:
+    from moot.chats.home import open_store
+    from moot.chats.run import find_run
+    from moot.chats.verify import verify_run
+
+    store, _ = open_store()
+    try:
+        names = await store.names() if run is None else [await find_run(store, run)]
+        return {name: await verify_run(store, name) for name in names}
+    finally:
+        await store.close()

@@ -1,0 +1,48 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Mode(StrEnum):
+    """How a run is shown."""
+
+    AUTO = "auto"
+    LIVE = "live"
+    PLAIN = "plain"
+    JSONL = "jsonl"
+    NONE = "none"
+
+
+class SandboxKind(StrEnum):
+    """Where code runs. Never on the host."""
+
+    DOCKER = "docker"
+    NONE = "none"
+
+
+Artifacts = Annotated[
+    Path | None,
+    typer.Option(help="Folder for the files the run makes; else one of its own under Moot's home.", metavar="DIR"),
+]
+Display = Annotated[
+    Mode,
+    typer.Option(
+        help="auto is live on a terminal, else plain. jsonl writes the journal to stdout (stderr with --json)."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON value on stdout.")]
+SandboxOption = Annotated[SandboxKind, typer.Option(help="none: code is shown as skipped, and the run fails.")]
+Run = Annotated[str, typer.Argument(help="The run's id, or the beginning of it.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="An input (inputs.x=...) or any key of the file. Repeatable."),
+]
+Model = Annotated[
+    str | None, typer.Option(help="The model of every assistant: playbook:FILE or openai/NAME.", metavar="NAME")
+]

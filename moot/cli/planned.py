@@ -1,0 +1,168 @@
+"""What a run of a chat would do, need and cost at most; found out without starting anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from moot.agents.assistant import Assistant
+from moot.agents.errors import ModelError
+from moot.agents.executor import Executor
+from moot.agents.models import Model, resolve
+from moot.cli.words import dollars
+from moot.sandbox.docker import Docker
+
+if TYPE_CHECKING:
+    from moot.chats.build import Loaded
+    from moot.chats.chat import Chat
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBox:
+    """The container that code would run in."""
+
+    image: str
+    network: str
+    memory: str
+    cpus: float
+    seconds: float
+    artifacts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One participant. `missing` says what keeps an assistant's model from answering."""
+
+    name: str
+    role: str
+    model: str | None = None
+    model_kind: str | None = None
+    priced: bool | None = None
+    missing: str = ""
+    runs_code_from: tuple[str, ...] = ()
+    sandbox: PlannedBox | None = None
+
+    @property
+    def words(self) -> str:
+        """In one line."""
+        if self.role == "assistant":
+            kind = (
+                " (scripted)" if self.model_kind == "scripted" else "" if self.priced or self.missing else " (unpriced)"
+            )
+            return f"assistant  {self.model}{kind}{'  NOT READY' if self.missing else ''}"
+        if self.role != "executor":
+            return self.role
+        sources, box = ", ".join(self.runs_code_from) or "everybody", self.sandbox
+        if box is None:
+            return f"executor   runs code from {sources}: SKIPPED, no sandbox"
+        limits = f"network {box.network}, {box.memory}, {box.seconds:g} s a block"
+        return f"executor   runs code from {sources} in {box.image} ({limits})"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole. `most_usd` is None where no limit and no price bounds it."""
+
+    chat: str
+    task: str
+    participants: tuple[Planned, ...]
+    speakers: tuple[str, ...]
+    stop: tuple[str, ...]
+    limits: dict[str, float]
+    limits_in_words: str
+    most_usd: float | None
+    most_usd_why: str
+    files: tuple[str, ...]
+    asks_people: tuple[str, ...] = ()
+
+    def as_object(self) -> dict[str, object]:
+        """For `--json`."""
+        return asdict(self)
+
+    def text(self) -> str:
+        """For people."""
+        cost = (
+            f"at most {dollars(self.most_usd)} ({self.most_usd_why})"
+            if self.most_usd is not None
+            else self.most_usd_why
+        )
+        return "\n".join(
+            [
+                f"chat      {self.chat}",
+                f"task      {self.task}",
+                "who",
+                *(f"  {one.name:<12} {one.words}" for one in self.participants),
+                "next",
+                *(f"  {edge}" for edge in self.speakers),
+                f"stop      {', '.join(self.stop) or 'by limits alone'}",
+                f"limits    {self.limits_in_words}",
+                f"cost      {cost}",
+                f"files     {', '.join(self.files) or 'none'}",
+                f"asks      {', '.join(self.asks_people) or 'nobody: it runs without a person'}",
+                *(f"missing   {one.name}: {one.missing}" for one in self.participants if one.missing),
+            ]
+        )
+
+
+def plan_of(loaded: Loaded) -> Plan:
+    """The plan of a chat file that was read."""
+    chat, file = loaded.chat, loaded.spec.chat
+    models = {p.name: _model(p, chat) for p in chat.participants if isinstance(p, Assistant)}
+    most, why = most_usd(chat, [m if isinstance(m, Model) else None for m in models.values()])
+    graph = getattr(file.speakers, "graph", None)
+    return Plan(
+        chat=chat.name,
+        task=loaded.task,
+        participants=tuple(_planned(p.name, p, chat, models.get(p.name)) for p in chat.participants),
+        speakers=tuple(graph) if graph is not None else ("round robin: everybody in turn",),
+        stop=tuple(f"{entry.id} ({entry.outcome})" for entry in file.stop),
+        limits=chat.limits.given() if chat.limits is not None else {},
+        limits_in_words=chat.limits.words() if chat.limits is not None else "",
+        most_usd=most,
+        most_usd_why=why,
+        files=tuple(str(path) for _, path in loaded.spec.files),
+    )
+
+
+def most_usd(chat: Chat, models: Sequence[Model | None]) -> tuple[float | None, str]:
+    """The most a run can cost in US dollars and why; a model that is not ready (None) has no known price."""
+    limits, prices = chat.limits, [m.price if m is not None else None for m in models]
+    if all(p is not None and not (p.input_per_million or p.output_per_million) for p in prices):
+        return 0.0, "no model here costs anything"
+    if limits is not None and limits.usd is not None:
+        return limits.usd, "limits.usd"
+    if limits is not None and limits.tokens is not None and all(p is not None for p in prices):
+        dearest = max(max(p.input_per_million, p.output_per_million) for p in prices if p is not None)
+        return limits.tokens * dearest / 1_000_000, "limits.tokens at the dearest price"
+    return None, "not bounded in dollars: set limits.usd, or limits.tokens with models that have a price"
+
+
+def _model(assistant: Assistant, chat: Chat) -> Model | str:
+    """The model an assistant would ask, or what is missing for that."""
+    wanted = assistant.model if assistant.model is not None else chat.model
+    if wanted is None:
+        return "it has no model"
+    try:
+        return resolve(wanted, part=assistant.part or assistant.name, playbooks=chat.playbooks)
+    except ModelError as error:
+        return str(error)
+
+
+def _planned(name: str, participant: object, chat: Chat, model: Model | str | None) -> Planned:
+    if isinstance(model, Model):
+        return Planned(name, "assistant", model.name, model.kind, model.price is not None)
+    if isinstance(participant, Assistant):
+        wanted = participant.model if participant.model is not None else chat.model
+        called = wanted if isinstance(wanted, str) else str(getattr(wanted, "model", "none"))
+        return Planned(name, "assistant", called, missing=model or "")
+    if isinstance(participant, Executor):
+        return Planned(name, "executor", runs_code_from=participant.runs_code_from, sandbox=_box(participant))
+    return Planned(name, type(participant).__name__)
+
+
+def _box(executor: Executor) -> PlannedBox | None:
+    spec = executor.sandbox
+    if not isinstance(spec, Docker):
+        return None
+    return PlannedBox(spec.image, spec.network, spec.memory, spec.cpus, spec.timeout_seconds, spec.artifacts)

@@ -1,0 +1,47 @@
+"""What `--json` says of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from moot.chats.story import Story
+from moot.cli.artifact_files import CopiedFile
+from moot.cli.exit_codes import ExitCode
+from moot.termination.ledger import Usage
+
+Json = dict[str, object]
+
+
+def run_object(story: Story, status: str, code: ExitCode, files: Sequence[CopiedFile]) -> Json:
+    """One run that is over or was left. `usd` is null where a call had no known price."""
+    done = story.finished
+    stopped = None if done is None else {"rule": done.rule, "reason": done.reason, "turn": done.turn}
+    return {
+        "run": story.run,
+        "chat": story.created.chat if story.created is not None else "",
+        "status": status,
+        "outcome": None if done is None else str(done.outcome),
+        "stopped_by": stopped,
+        "result": None if done is None else done.result,
+        "turns": story.count,
+        "usage": {**usage_object(story.usage), "by_participant": by_participant(story)},
+        "model_kind": story.created.model_kind if story.created is not None else "none",
+        "artifacts": [{"name": f.name, "bytes": f.bytes, "sha256": f.sha256, "path": str(f.path)} for f in files],
+        "exit_code": int(code),
+    }
+
+
+def usage_object(usage: Usage) -> Json:
+    """What was spent."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "usd": round(usage.usd, 9) if usage.priced else None,
+        "priced": usage.priced,
+    }
+
+
+def by_participant(story: Story) -> Json:
+    """What each spent, in the order of the table."""
+    names = story.created.participants if story.created is not None else tuple(story.by_participant)
+    return {name: usage_object(story.by_participant.get(name, Usage())) for name in names}

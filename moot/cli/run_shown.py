@@ -1,0 +1,95 @@
+"""One run looked at afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from moot.agents.ran import RanBlock, StoredFile
+from moot.chats.events import Event
+from moot.chats.home import home
+from moot.chats.story import Block, Story, Telling
+from moot.cli.artifact_files import CopiedFile
+from moot.cli.consoles import console
+from moot.cli.display_plain import PlainDisplay
+from moot.cli.exit_codes import exit_code
+from moot.cli.run_list import time_of
+from moot.cli.run_object import Json, run_object, usage_object
+from moot.cli.words import count, money, seconds, tokens
+
+
+def show(run: str, called: str, events: Sequence[Event]) -> None:
+    """The run as it was shown while it went on, on stdout, then files and cost by participant."""
+    display, story = PlainDisplay(console(stderr=False)), Story(run)
+    display.open(called)
+    for event in events:
+        story.apply(event)
+        display.event(event, story, past=False)
+    display.end(story)
+    if story.finished is not None and story.finished.result is not None:
+        display.hint(f"result: {story.finished.result}")
+    for file in story.files.values():
+        display.hint(f"file {file.name} ({file.size} bytes, sha256 {file.sha256}) in {_path(file)}")
+    for name, usage in story.by_participant.items():
+        parts = [tokens(usage.tokens), money(usage)] if usage.tokens else []
+        parts += [count(usage.code_runs, "code run")] if usage.code_runs else []
+        took = sum(t.seconds for t in story.turns.values() if t.participant == name)
+        display.hint(f"cost of {name}: {', '.join([*parts, seconds(took)])}")
+
+
+def full_turn(telling: Telling) -> str:
+    """What was said; or what was run and all it printed."""
+    if not telling.blocks:
+        return telling.text
+    parts = []
+    for block in telling.blocks.values():
+        ran = block.ran
+        parts += [block.code.rstrip("\n")] if block.code else []
+        if ran is not None:
+            parts.append(f"--- {'skipped: ' + ran.skipped if ran.skipped else f'exit code {ran.exit_code}'}")
+            parts += [text.rstrip("\n") for text in (ran.stdout, ran.stderr, ran.value) if text]
+    return "\n".join(parts)
+
+
+def shown_object(story: Story) -> Json:
+    """Everything for `--json`: the object of `run --json`, and what led there."""
+    done, created = story.finished, story.created
+    status = "finished" if done is not None else "paused"
+    code = exit_code(done.outcome if done is not None else None, done.cause if done is not None else "")
+    files = [CopiedFile(f.name, f.size, f.sha256, _path(f)) for f in story.files.values()]
+    return {
+        **run_object(story, status, code, files),
+        "started": time_of(story.started),
+        "task": "\n".join(story.task),
+        "participants": list(created.participants) if created is not None else [],
+        "models": dict(created.models) if created is not None else {},
+        "limits": dict(created.limits) if created is not None else {},
+        "history": [_turn(t) for _, t in sorted(story.turns.items())],
+        "notes": [{"turn": n.turn, "kind": n.kind, "text": n.text} for n in story.notes],
+    }
+
+
+def _turn(telling: Telling) -> Json:
+    why = telling.why
+    return {
+        "turn": telling.number,
+        "participant": telling.participant,
+        "policy": why.policy if why is not None else None,
+        "reason": why.reason if why is not None else None,
+        "attempt": telling.attempt,
+        "finished": telling.finished,
+        "seconds": telling.seconds,
+        "text": telling.text,
+        "code": [_block(block) for block in telling.blocks.values()],
+        "usage": usage_object(telling.usage),
+    }
+
+
+def _block(block: Block) -> Json:
+    ran = RanBlock.model_dump(block.ran, mode="json") if block.ran is not None else {}
+    return {**ran, "language": block.language, "code": block.code}
+
+
+def _path(file: StoredFile) -> Path:
+    """Where its content lies."""
+    return home().absolute() / "blobs" / file.sha256[:2] / file.sha256[2:]

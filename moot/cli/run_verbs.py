@@ -1,0 +1,117 @@
+"""`run`, `resume`, `demo`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from moot.cli.edge import drive
+from moot.cli.exit_codes import ExitCode
+from moot.cli.options import Artifacts, Display, Json, Mode, Model, Run, SandboxKind, SandboxOption, Set
+
+if TYPE_CHECKING:
+    from moot.chats.chat import Chat
+    from moot.cli.driving import Wanted
+
+
+def run(
+    chat: Annotated[str, typer.Argument(help="A chat file, or a template such as research.")],
+    task: Annotated[str | None, typer.Argument(help="What is asked, instead of the file's own task.")] = None,
+    model: Model = None,
+    set_: Set = None,
+    rounds: Annotated[int | None, typer.Option(help="Limit: rounds of all participants.", min=1)] = None,
+    turns: Annotated[int | None, typer.Option(help="Limit: turns.", min=1)] = None,
+    usd: Annotated[float | None, typer.Option(help="Limit: US dollars.", min=0)] = None,
+    tokens: Annotated[int | None, typer.Option(help="Limit: tokens in and out.", min=1)] = None,
+    seconds: Annotated[float | None, typer.Option(help="Limit: seconds of work.", min=0)] = None,
+    code_runs: Annotated[int | None, typer.Option(help="Limit: blocks of code.", min=1)] = None,
+    artifacts: Artifacts = None,
+    display: Display = Mode.AUTO,
+    json: Json = False,
+    sandbox: SandboxOption = SandboxKind.DOCKER,
+) -> None:
+    """Run a chat to its end. The result goes to stdout, everything else to stderr."""
+    from moot.chats.build import load_chat
+    from moot.cli.chats_named import chat_path, given
+    from moot.cli.driving import Wanted
+
+    flags = {"rounds": rounds, "turns": turns, "usd": usd, "tokens": tokens, "seconds": seconds, "code_runs": code_runs}
+    limits = {f"limits.{name}": f"{value}" for name, value in flags.items() if value is not None}
+    sets = {**given(set_ or []), **limits}
+    loaded = load_chat(chat_path(chat), sets=sets, task=task, model=model, sandbox=sandbox)
+    raise typer.Exit(drive(_start(loaded.chat, loaded.task, Wanted(display, json, artifacts), checked=True)))
+
+
+def demo(
+    artifacts: Artifacts = None,
+    display: Display = Mode.AUTO,
+    json: Json = False,
+    sandbox: SandboxOption = SandboxKind.DOCKER,
+) -> None:
+    """Three agents study a real table: they write code, run it in Docker, check it and answer. Needs no API key."""
+    from moot.chats.build import load_chat
+    from moot.cli.chats_named import chat_path
+    from moot.cli.consoles import say
+    from moot.cli.driving import Wanted
+
+    loaded = load_chat(chat_path("research"), sandbox=sandbox)
+    if display is not Mode.NONE:
+        say("demo: the template `research`, its own table and question, and a model that needs no key")
+    code = drive(_start(loaded.chat, loaded.task, Wanted(display, json, artifacts), checked=False))
+    if display is not Mode.NONE:
+        say("  make it yours: moot init research my-chat")
+    raise typer.Exit(code)
+
+
+def resume(
+    run: Run,
+    artifacts: Artifacts = None,
+    display: Display = Mode.AUTO,
+    json: Json = False,
+) -> None:
+    """Go on with a run that was paused, interrupted or killed."""
+    from moot.cli.driving import Wanted
+
+    raise typer.Exit(drive(_resume(run, Wanted(display, json, artifacts))))
+
+
+async def _start(chat: Chat, task: str, wanted: Wanted, *, checked: bool) -> ExitCode:
+    from moot.chats.home import open_store
+    from moot.cli import artifact_files
+    from moot.cli.conduct import Interrupts, before_run
+    from moot.cli.display import display_for
+    from moot.cli.driving import Drive, preflight
+
+    interrupts = Interrupts()
+    with interrupts.watched():
+        if checked:
+            await before_run(interrupts, preflight(chat))
+        artifact_files.prepare(wanted.artifacts)
+        store, _ = open_store()
+        try:
+            going = Drive(store, display_for(wanted.display, json=wanted.json), interrupts, wanted)
+            return await going.conduct(lambda: chat.start(task, store=store))
+        finally:
+            await store.close()
+
+
+async def _resume(run: str, wanted: Wanted) -> ExitCode:
+    from moot.chats.home import open_store
+    from moot.chats.run import find_run, open_run
+    from moot.cli import artifact_files
+    from moot.cli.conduct import Interrupts
+    from moot.cli.display import display_for
+    from moot.cli.driving import Drive
+
+    interrupts = Interrupts()
+    with interrupts.watched():
+        artifact_files.prepare(wanted.artifacts)
+        store, _ = open_store()
+        try:
+            name = await find_run(store, run)
+            past = len(await store.load(name))
+            going = Drive(store, display_for(wanted.display, json=wanted.json), interrupts, wanted)
+            return await going.conduct(lambda: open_run(name, store=store), past)
+        finally:
+            await store.close()

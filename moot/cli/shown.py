@@ -1,0 +1,224 @@
+"""How a run's turns and notes look, live and in a log: Rich renderables in which nothing is markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.segment import Segment
+from rich.syntax import Syntax
+from rich.text import Text
+
+from moot.agents.ran import RanBlock
+from moot.chats.clean import clean_line
+from moot.chats.events import SpeakerSelected
+from moot.chats.story import Block, Story, Telling
+from moot.cli.clip import clip
+from moot.cli.words import money, seconds, size, tokens
+from moot.termination.limits import Limits
+from moot.termination.outcome import Outcome
+
+MARKS = "●▲■◆★✚▼◇"
+COLORS = ("cyan", "magenta", "yellow", "green", "blue", "bright_cyan", "bright_magenta", "bright_yellow")
+PLAYBOOK = "PLAYBOOK MODEL: scripted replies; real speakers, sandbox and budget"
+INDENT = 3
+_FENCE = re.compile(
+    r"^[ \t]*```[ \t]*(?P<language>[\w+-]*)[^\n]*\n(?P<code>.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL
+)
+_SIGNS = {Outcome.GOAL: ("✔", "green"), Outcome.FAILED: ("✘", "red"), Outcome.REJECTED: ("✘", "red")}
+
+
+class Gutter:
+    """Something with a mark before each of its lines."""
+
+    def __init__(self, inner: RenderableType, mark: str = "│ ", style: str = "dim") -> None:
+        self._inner, self._mark, self._style = inner, mark, style
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = max(1, options.max_width - cell_len(self._mark))
+        style = console.get_style(self._style)
+        for line in console.render_lines(self._inner, options.update(width=width), pad=False):
+            yield Segment(self._mark, style)
+            yield from _stripped(line)
+            yield Segment.line()
+
+
+def _stripped(line: list[Segment]) -> list[Segment]:
+    """Without the blanks that fill a line up: they are no part of a program or its output."""
+    kept = list(line)
+    while kept and not kept[-1].text.strip(" ") and not kept[-1].control:
+        kept.pop()
+    if kept:
+        kept[-1] = Segment(kept[-1].text.rstrip(" "), kept[-1].style, kept[-1].control)
+    return kept
+
+
+def indented(inner: RenderableType) -> RenderableType:
+    """Under the name of a speaker."""
+    return Gutter(inner, " " * INDENT, "none")
+
+
+class Ends:
+    """A line with a left and a right end; where both do not fit the right one follows."""
+
+    def __init__(self, left: Text, right: Text) -> None:
+        self._left, self._right = left, right
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        gap = options.max_width - self._left.cell_len - self._right.cell_len
+        yield Text.assemble(self._left, " " * max(2, gap) if self._right else "", self._right)
+
+
+def who(story: Story, name: str) -> Text:
+    """A participant's mark and name in its colour."""
+    names = story.created.participants if story.created is not None else ()
+    at = names.index(name) if name in names else 0
+    return Text(f"{MARKS[at % len(MARKS)]} {clean_line(name, 40)}", style=f"bold {COLORS[at % len(COLORS)]}")
+
+
+def header(story: Story, short: str) -> Iterable[RenderableType]:
+    """Which run, of which chat, with which models, within which limits."""
+    created = story.created
+    if created is None:
+        return
+    scripted = created.model_kind in ("scripted", "mixed")
+    names = list(dict.fromkeys(created.models.values()))
+    models = ", ".join(f"{clean_line(n, 60)}{' (scripted)' if n.startswith('playbook:') else ''}" for n in names)
+    limits = Limits(**created.limits).words()  # type: ignore[arg-type]
+    line = Text.assemble(("run ", "dim"), (short, "bold"), f"  {clean_line(created.chat, 40)}")
+    if models:
+        line.append(f"  {models}")
+    yield line.append(f"  limits {limits}", style="dim")
+    if scripted:
+        yield Text(PLAYBOOK, style="yellow")
+
+
+def task(text: str) -> RenderableType:
+    """What the participants are asked."""
+    shown, missing = clip(text, 10, 1500)
+    return Group(Gutter(Text(shown), "task ", "dim"), *_missing(missing))
+
+
+def chosen(choice: SpeakerSelected) -> RenderableType:
+    """Who speaks next, and why."""
+    names = ", ".join(clean_line(n, 40) for n in choice.chosen)
+    how = choice.policy if choice.attempts == 1 else f"{choice.policy}, {choice.attempts} tries"
+    if choice.fallback:
+        how += f", fallback {choice.fallback}"
+    words = Text.assemble(
+        "next: ", (names, "bold"), f"  because {clean_line(choice.reason)} ({clean_line(how, 80)})", style="dim"
+    )
+    return indented(words)
+
+
+def note(kind: str, text: str) -> RenderableType:
+    """Something a person should know."""
+    style = {"note": "dim", "resumed": "dim"}.get(kind, "yellow")
+    return indented(Text(f"{'·' if style == 'dim' else '!'} {clean_line(text, 500)}", style=style))
+
+
+def turn(story: Story, telling: Telling, short: str) -> RenderableType:
+    """A finished turn: what was said in full, or the code that was run with its output."""
+    left = Text.assemble((f"{telling.number:>2} ", "dim"), who(story, telling.participant))
+    took = [seconds(telling.seconds)] + ([tokens(telling.usage.tokens)] if telling.usage.tokens else [])
+    right = Text("  ".join(took), style="dim")
+    if telling.blocks:
+        blocks = [part for block in telling.blocks.values() for part in code(block, short, telling.number)]
+        return Group(Ends(left, right), *blocks)
+    text, codes = (telling.text, []) if not story.executors else folded(telling.text)
+    shown, missing = clip(text)
+    if not shown.strip():
+        return Ends(left.append("   ").append("(empty reply)", style="dim italic"), right)
+    if "\n" not in shown and not missing and not codes and cell_len(shown) < 44:
+        return Ends(left.append("   ").append(shown, style="not bold default"), right)
+    more = f"{missing}: moot runs show {short} --turn {telling.number}" if missing else ""
+    return Group(Ends(left, right), indented(Text(shown)), *_missing(more))
+
+
+def folded(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """A message with its fenced programs replaced by a word: they are shown where they are run, with their output."""
+    codes: list[tuple[str, str]] = []
+
+    def fold(found: re.Match[str]) -> str:
+        codes.append((found["language"] or "code", found["code"]))
+        return f"[{found['language'] or 'code'}, {found['code'].count(chr(10))} lines: shown where it runs]"
+
+    return _FENCE.sub(fold, text), codes
+
+
+def code(block: Block, short: str = "", number: int = 0) -> Iterable[RenderableType]:
+    """A program and what came of it, as one block."""
+    if block.code:
+        yield _edge("┌", clean_line(block.language, 40))
+        shown, missing = clip(block.code, 80, 8000)
+        yield _inside(program(shown, block.language.partition(",")[0]))
+        yield from _missing(missing and f"{missing}: moot runs show {short} --turn {number}", "│ … ")
+    if block.ran is None:
+        return
+    yield _edge("├" if block.code else "┌", _ended(block.ran), "red" if block.ran.exit_code else "green")
+    yield from _output(block.ran, short, number)
+    yield _edge("└", _left(block.ran))
+
+
+def program(text: str, language: str) -> RenderableType:
+    """Code in colours, in those of the terminal."""
+    return Syntax(text, language, theme="ansi_dark", background_color="default", word_wrap=True)
+
+
+def _output(ran: RanBlock, short: str, number: int) -> Iterable[RenderableType]:
+    for text, style in ((ran.stdout, ""), (ran.stderr, "red"), (ran.value or "", "cyan")):
+        if text.strip():
+            shown, missing = clip(text)
+            yield _inside(Text(shown, style=style))
+            yield from _missing(missing and f"{missing}: moot runs show {short} --turn {number}", "│ … ")
+    for name in ran.not_kept:
+        yield _inside(Text(f"not kept: {clean_line(name)}", style="yellow"))
+
+
+def _ended(ran: RanBlock) -> str:
+    if ran.skipped is not None:
+        kind, _, detail = ran.skipped.partition(": ")
+        return f"SKIPPED ({clean_line(kind, 100)}){': ' + clean_line(detail, 400) if detail else ''}"
+    words = [f"exit code {ran.exit_code}", seconds(ran.seconds)]
+    flags = {
+        "timed out": ran.timed_out,
+        "out of memory": ran.oom,
+        "output truncated": ran.truncated,
+        "variables lost": ran.state_lost,
+    }
+    return " · ".join(words + [word for word, holds in flags.items() if holds])
+
+
+def _left(ran: RanBlock) -> str:
+    if ran.skipped is None and not (ran.stdout.strip() or ran.stderr.strip() or (ran.value or "").strip() or ran.files):
+        return "nothing was printed"
+    return " · ".join(f"{clean_line(f.name, 100)} {size(f.size)}" for f in ran.files)
+
+
+def _edge(corner: str, words: str, style: str = "dim") -> RenderableType:
+    return indented(Gutter(Text(words, style=style), f"{corner} "))
+
+
+def _inside(inner: RenderableType) -> RenderableType:
+    return indented(Gutter(inner))
+
+
+def _missing(words: str, mark: str = "… ") -> list[RenderableType]:
+    return [indented(Text(mark + words, style="dim"))] if words else []
+
+
+def ending(story: Story) -> RenderableType:
+    """Why the run is over, or left, and what it took."""
+    took = f" · {tokens(story.usage.tokens)} · {money(story.usage)} · {seconds(story.seconds)}"
+    done = story.finished
+    if done is None:
+        return Text.assemble(
+            ("‖ paused: ", "bold yellow"), clean_line(story.paused or "nobody drives it"), (took, "dim")
+        )
+    sign, color = _SIGNS.get(done.outcome, ("■", "yellow"))
+    rule = f" (rule {clean_line(done.rule, 80)}, turn {done.turn})"
+    return Text.assemble(
+        (f"{sign} {done.outcome}: ", f"bold {color}"), clean_line(done.reason, 200), rule, (took, "dim")
+    )

@@ -1,0 +1,55 @@
+"""Amounts as people read them."""
+
+from __future__ import annotations
+
+from moot.termination.ledger import Usage
+
+_KILO = 1000
+
+
+def size(count: int) -> str:
+    """`512 B`, `23 kB`, `5.0 MB`."""
+    if count < _KILO:
+        return f"{count} B"
+    amount, unit = count / _KILO, "kB"
+    for larger in ("MB", "GB"):
+        if amount < _KILO:
+            break
+        amount, unit = amount / _KILO, larger
+    return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:.0f} {unit}"
+
+
+def tokens(count: int) -> str:
+    """`212 tok`, `1.9k tok`."""
+    if count < _KILO:
+        return f"{count} tok"
+    return f"{count / _KILO:.1f}k tok" if count < _KILO**2 else f"{count / _KILO**2:.1f}M tok"
+
+
+def dollars(amount: float) -> str:
+    """`$0.00`, and more digits where two would hide that something was spent."""
+    return f"${amount:.4f}" if 0 < amount < 0.01 else f"${amount:.2f}"
+
+
+def money(usage: Usage) -> str:
+    """What was spent, `unpriced` as soon as one call had no known price."""
+    if usage.priced:
+        return dollars(usage.usd)
+    return f"{dollars(usage.usd)} + unpriced" if usage.usd else "unpriced"
+
+
+def seconds(amount: float) -> str:
+    """`0.4s`, `12s`, `3m05s`, `2h07m`."""
+    if amount < 9.95:
+        return f"{amount:.1f}s"
+    whole = round(amount)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 turn`, `2 turns`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
