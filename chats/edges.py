@@ -11,6 +11,9 @@ from moot.chats.edge_tokens import EdgeSyntaxError, Tokens
 RESERVED = ("when", "otherwise")
 """Words of the edges' own language, which no participant may be called."""
 
+TAKEN = {"user": "whoever gives the task", "moot": "the runtime"}
+"""Names under which others speak in a transcript."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
@@ -18,7 +21,8 @@ class Edge:
 
     Several targets speak in parallel. Several sources make a join: its targets speak when all of them have arrived.
     The condition is put to the reply of each source; `otherwise` holds when no other edge of that source does.
-    Edges are equal when they mean the same; `columns` (of sources, then targets, from 1) are for messages only.
+    Edges are equal when they mean the same; `text`, as it was written, and `columns` in it (of sources, then targets,
+    from 1) are for messages only.
     """
 
     sources: tuple[str, ...]
@@ -26,6 +30,7 @@ class Edge:
     when: Condition | None = None
     otherwise: bool = False
     columns: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    text: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         tail = " otherwise" if self.otherwise else f" when {self.when}" if self.when else ""
@@ -55,7 +60,7 @@ def parse_edge(text: str) -> Edge:
         when = read_condition(tokens)
     if tokens.next.kind != "end":
         raise _unexpected_tail(tokens, bool(when or otherwise))
-    return Edge(sources, targets, when, otherwise, source_columns + target_columns)
+    return Edge(sources, targets, when, otherwise, source_columns + target_columns, text)
 
 
 def name_refusal(name: str) -> tuple[str, str | None] | None:
@@ -65,6 +70,8 @@ def name_refusal(name: str) -> tuple[str, str | None] | None:
     """
     if name in RESERVED:
         return f"{name!r} is a word of the edges and cannot name a participant", None
+    if name in TAKEN:
+        return f"{name!r} cannot be a participant's name: it stands for {TAKEN[name]}", None
     if name.isascii() and name.isidentifier():
         return None
     better = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")

@@ -11,7 +11,7 @@ from moot.chats.errors import closest, did_you_mean
 
 @dataclass(frozen=True, slots=True)
 class GraphProblem:
-    """One thing that is wrong: at an edge (its index from 0) and a column of its text (from 1), or at a participant."""
+    """One thing that is wrong: at an edge (its index from 0) and a column of its `text` (from 1), or at somebody."""
 
     message: str
     edge: int | None = None

@@ -20,7 +20,7 @@ from moot.chats.chat_file import (
 )
 from moot.chats.edge_tokens import EdgeSyntaxError
 from moot.chats.edges import Edge, name_refusal, parse_edge
-from moot.chats.errors import Problem, did_you_mean
+from moot.chats.errors import Problem, closest, did_you_mean
 from moot.chats.graph import Graph
 from moot.chats.yaml_source import Source, YamlPath, dotted
 from moot.sandbox.docker import Docker
@@ -185,8 +185,7 @@ def _check_graph(checking: Checking) -> Iterator[Problem]:
 
 
 def _check_ways(checking: Checking, graph: Graph) -> Iterator[Problem]:
-    known = watched(checking.chat, checking.executors) if ("stop",) not in checking.gone else checking.names
-    for problem in graph.validate(checking.names, known):
+    for problem in graph.validate(checking.names, _listened_to(checking)):
         if problem.edge is None:
             path: YamlPath = ("participants", str(problem.participant))
             yield checking.source.problem(path, problem.message, problem.suggestion, at_key=True)
@@ -194,6 +193,15 @@ def _check_ways(checking: Checking, graph: Graph) -> Iterator[Problem]:
             path = ("speakers", "graph", problem.edge)
             offset = problem.column - 1
             yield checking.source.problem_in(path, problem.message, problem.suggestion, offset=offset)
+
+
+def _listened_to(checking: Checking) -> Collection[str]:
+    """Whom stop rules look at, misspelt names put right; everybody where that cannot be known."""
+    names = watched(checking.chat, checking.executors)
+    meant = {name if name in checking.names else closest(name, checking.names) for name in names}
+    known = {name for name in meant if name is not None}
+    unclear = len(known) < len(meant) or any(path[0] == "stop" for path in checking.gone)
+    return checking.names if unclear else known
 
 
 def _check_limits(checking: Checking) -> Iterator[Problem]:

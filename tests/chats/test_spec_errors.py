@@ -264,6 +264,9 @@ def test_a_name_that_no_agent_can_have_is_refused_with_one_that_could_do() -> No
         " only letters, digits and _, not a digit first (did you mean 'fact_checker'?)"
     ]
     assert "is a word of the edges" in lines(GOOD.replace("  critic:", "  otherwise:"))[0]
+    assert lines(GOOD.replace("  critic:", "  user:")) == [
+        "chat.yaml:7:3: participants.user: 'user' cannot be a participant's name: it stands for whoever gives the task"
+    ]
 
 
 def test_an_assistant_needs_something_to_do_and_a_model() -> None:
@@ -360,6 +363,12 @@ def test_a_graph_that_no_stop_rule_listens_to_is_refused() -> None:
         "chat.yaml:14:7: speakers.graph[0]: the graph cannot be left: no stop rule looks at anybody reached from"
         " proposer, critic (stop rules look at runner)",
     ]
+
+
+def test_a_misspelt_name_in_a_stop_rule_does_not_make_the_graph_wrong_too() -> None:
+    for name in ("runer", "somebody_else"):
+        (found,) = lines(GOOD + EDGES + f"stop: [{{id: done, says: {{participant: {name}, starts: 'DONE:'}}}}]\n")
+        assert found.startswith(f"chat.yaml:17:39: stop[0].says.participant: nobody is called '{name}'")
 
 
 def test_an_edge_in_a_folded_text_is_located_by_its_words() -> None:
