@@ -52,14 +52,17 @@ class Harvest:
     spec: Docker
     seen: dict[str, str] = field(default_factory=dict)
     """Digests of what was put in or has been handed out, by name."""
+    missed: dict[str, int] = field(default_factory=dict)
+    """Sizes of what has been listed as not kept, by name."""
     waiting: dict[str, Entry] = field(default_factory=dict)
     """Changed files not handed out yet: those of this block, and of an earlier one that was cancelled."""
 
     def note(self, entries: Iterable[Entry]) -> None:
         """Remember files that a block has changed."""
-        for entry in entries:
-            if wanted(entry[0], self.spec.artifacts):
-                self.waiting[entry[0]] = entry
+        for name, size, note in entries:
+            told = note == "maybe" and self.missed.get(name) == size  # not kept, and listed so already
+            if wanted(name, self.spec.artifacts) and not told:
+                self.waiting[name] = (name, size, note)
 
     def input(self, name: str, data: bytes) -> None:
         """Remember a file that was put in: it is no artifact until its content changes."""
@@ -85,13 +88,13 @@ class Harvest:
                         left -= len(data)
                         kept.append(Artifact(name, len(data), digest(data), data))
                     continue
-            if note != "maybe":  # one that only may have changed has been told of before
-                missed.append(NotKept(name, size, why))
+            missed.append(NotKept(name, size, why))
         if cut:
             missed.append(NotKept("(more files)", 0, "there are more changed files than can be listed"))
         # only now: had we been cancelled on the way, the next block would have to hand them out
         self.waiting.clear()
         self.seen.update({artifact.name: artifact.sha256 for artifact in kept})
+        self.missed.update({each.name: each.size for each in missed})
         return tuple(kept), tuple(missed)
 
     def _over(self, size: int, *, most: int, left: int, count: int) -> str | None:

@@ -15,10 +15,11 @@ from moot.sandbox.errors import FileRefused, ProtocolViolation, SandboxGone, Wor
 from moot.sandbox.execution import Execution, File
 from moot.sandbox.inputs import check_inputs, check_name
 from moot.sandbox.protocol import CHUNK, MAX_CODE, Done, Reply, split_body
+from moot.sandbox.runner.capture import HARD_STOP
 from moot.sandbox.runner.supervisor import GRACE_SECONDS
 from moot.sandbox.sizes import parse_size, show_size
 from moot.sandbox.spec import OnOutput, known_language
-from moot.sandbox.wire import Answer, Wire
+from moot.sandbox.wire import Answer, Entry, Wire
 
 _START_SECONDS = 30.0
 _FILE_SECONDS = 30.0
@@ -37,7 +38,8 @@ class Box:
         self._engine = engine
         self._wire = wire
         self._harvest = Harvest(spec)
-        self._wire.on_abandoned = self._harvest.note
+        self._wire.on_abandoned = self._note
+        self._state_lost = False
         self._turn = asyncio.Lock()
         self._running: int | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -107,14 +109,15 @@ class Box:
         done = answer.event
         assert isinstance(done, Done)
         out_head, out_tail, err_head, err_tail, value = split_body(done, answer.body)
-        self._harvest.note(answer.files)
+        self._note(done, answer.files)
         artifacts, not_kept = await self._harvest.gather(self._read, cut=done.cut)
         stdout, stderr = (
             _text(head, tail, total)
             for head, tail, total in ((out_head, out_tail, done.totals[0]), (err_head, err_tail, done.totals[1]))
         )
         if done.stopped == "output":
-            stderr += f"\n[stopped: the block printed more than {show_size(sum(done.totals))}]\n"
+            stderr += f"\n[stopped: the block printed more than {show_size(HARD_STOP)}]\n"
+        state_lost, self._state_lost = self._state_lost, False
         return Execution(
             exit_code=done.exit_code,
             stdout=stdout,
@@ -123,13 +126,18 @@ class Box:
             timed_out=done.stopped == "timeout",
             interrupted=done.stopped == "interrupt",
             oom=done.oom,
-            state_lost=done.state_lost,
+            state_lost=state_lost,
             truncated=done.value_cut or sum(done.totals) > sum(done.parts[:4]),
             strays_killed=done.strays,
             artifacts=artifacts,
             not_kept=not_kept,
             seconds=done.seconds,
         )
+
+    def _note(self, done: Done, files: builtins.list[Entry]) -> None:
+        """Keep what has to be told with the next result, which may be another block's if this one was cancelled."""
+        self._state_lost |= done.state_lost
+        self._harvest.note(files)
 
     async def put(self, name: str, data: bytes) -> None:
         """Write a file into the workspace, making its folders. It counts as an input until a block changes it.

@@ -47,10 +47,18 @@ _ENVIRONMENT = {
 class Attached:
     """A started container and the stream to its PID 1."""
 
-    id: str
     name: str
     stream: socket.socket
-    raw: Any  # docker-py's object around the stream: it must be closed as well, or the socket stays open
+    raw: Any
+    """docker-py's object around the stream."""
+
+    def close(self) -> None:
+        """End the stream, which PID 1 notices at once, and let go of it."""
+        # Each of the three is needed: somebody else may hold the socket, and docker-py's object counts as a user of it.
+        with suppress(OSError):
+            self.stream.shutdown(socket.SHUT_RDWR)
+        self.stream.close()
+        self.raw.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +109,8 @@ class Engine:
             # The thread cannot be cancelled. What it has started is ours to remove before we go.
             (started,) = await asyncio.gather(starting, return_exceptions=True)
             if isinstance(started, Attached):
-                started.raw.close()
-                await self.remove(started.id)
+                started.close()
+                await self.remove(started.name)
             raise
 
     async def remove(self, container: str) -> bool:
@@ -146,8 +154,7 @@ class Engine:
         try:
             image: Mapping[str, Any] = api.inspect_image(spec.image)  # type: ignore[no-untyped-call]
         except docker.errors.ImageNotFound:
-            how = "`moot sandbox build`" if spec.image == DEFAULT_IMAGE else f"`docker pull {spec.image}`, or build it"
-            raise ImageMissing(f"the engine has no image {spec.image!r}; get it with {how}") from None
+            raise _missing(spec.image) from None
         return image
 
     def _start(self, spec: Docker, run: str) -> Attached:
@@ -156,7 +163,7 @@ class Engine:
         image = self._inspect(spec)
         api = self._api()
         name = f"moot-{re.sub(r'[^a-zA-Z0-9_.-]+', '-', run)[:40] or 'box'}-{secrets.token_hex(4)}"
-        raw: Any = None
+        attached: Attached | None = None
         try:
             api.create_container(
                 spec.image,
@@ -175,12 +182,12 @@ class Engine:
             )
             # before start: the stream must not miss a byte, and its end must be noticed from the first moment
             raw = api.attach_socket(name, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
-            stream = _socket_of(raw)
+            attached = Attached(name, _socket_of(raw), raw)
             api.start(name)
-            return Attached(name, name, stream, raw)
+            return attached
         except BaseException as error:
-            if raw is not None:
-                raw.close()
+            if attached is not None:
+                attached.close()
             self._remove(name)
             if isinstance(error, docker.errors.APIError):
                 raise _cannot_start(spec.image, error) from None
@@ -282,6 +289,11 @@ def _translated(where: str, call: Callable[[], T]) -> T:
             else "does not answer; start it (for instance `systemctl start docker`), or set DOCKER_HOST"
         )
         raise EngineUnavailable(f"the Docker engine at {where} {what} ({reason})") from error
+
+
+def _missing(image: str) -> ImageMissing:
+    how = "`moot sandbox build`" if image == DEFAULT_IMAGE else f"`docker pull {image}`, or build it"
+    return ImageMissing(f"the engine has no image {image!r}; get it with {how}")
 
 
 def _cannot_start(image: str, error: docker.errors.APIError) -> SandboxError:

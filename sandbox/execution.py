@@ -7,6 +7,9 @@ from dataclasses import dataclass
 TIMEOUT_EXIT_CODE = 124
 """The exit code of a block that was stopped because its time was up, as in timeout(1)."""
 
+INTERRUPTED_EXIT_CODE = 130
+"""The exit code of a block that stopped when it was interrupted: 128 + SIGINT."""
+
 
 @dataclass(frozen=True, slots=True)
 class Artifact:

@@ -10,10 +10,10 @@ import builtins
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 from moot.sandbox.errors import FileRefused, SandboxError, SandboxGone
-from moot.sandbox.execution import TIMEOUT_EXIT_CODE, Execution, File
+from moot.sandbox.execution import INTERRUPTED_EXIT_CODE, TIMEOUT_EXIT_CODE, Execution, File
 from moot.sandbox.inputs import check_inputs, check_name
 from moot.sandbox.spec import OnOutput, known_language
 
@@ -21,11 +21,12 @@ Answer = Callable[[str, str], Execution | Awaitable[Execution]]
 """Called with the code and its language."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Fake:
     """A specification like `Docker`, whose boxes ask `answer` what the code has done."""
 
     answer: Answer = lambda code, language: Execution(exit_code=0)
+    _: KW_ONLY
     workspace: str = "256m"
     timeout_seconds: float = 60.0
     error: SandboxError | None = None
@@ -60,6 +61,7 @@ class FakeBox:
         self.blocks: builtins.list[tuple[str, str]] = []
         """(code, language) of every block so far."""
         self._closed = False
+        self._running: asyncio.Future[Execution] | None = None
 
     async def run(
         self,
@@ -78,16 +80,27 @@ class FakeBox:
         self.blocks.append((code, language))
         said = self.spec.answer(code, language)
         if inspect.isawaitable(said):
-            try:
-                async with asyncio.timeout(seconds):
-                    said = await said
-            except TimeoutError:
-                return Execution(exit_code=TIMEOUT_EXIT_CODE, timed_out=True, seconds=seconds)
+            said = await self._in_time(said, seconds)
         self.files.update({artifact.name: artifact.data for artifact in said.artifacts})
         for stream, text in (("stdout", said.stdout), ("stderr", said.stderr)):
             if text and on_output is not None:
                 on_output(stream, text)
         return replace(said)
+
+    async def _in_time(self, answer: Awaitable[Execution], seconds: float) -> Execution:
+        """The answer, unless its time is up or it is interrupted before."""
+        self._running = asyncio.ensure_future(answer)
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.wait({self._running})
+            if self._running.cancelled():
+                return Execution(exit_code=INTERRUPTED_EXIT_CODE, interrupted=True)
+            return self._running.result()
+        except TimeoutError:
+            return Execution(exit_code=TIMEOUT_EXIT_CODE, timed_out=True, seconds=seconds)
+        finally:
+            self._running.cancel()
+            self._running = None
 
     async def put(self, name: str, data: bytes) -> None:
         """Write a file."""
@@ -109,7 +122,9 @@ class FakeBox:
         return [File(name, len(data)) for name, data in sorted(self.files.items())]
 
     async def interrupt(self) -> None:
-        """Nothing runs here that could be interrupted."""
+        """Cancel the answer that is being waited for."""
+        if self._running is not None:
+            self._running.cancel()
 
     async def close(self) -> None:
         """From now on everything but `close` raises SandboxGone."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import codecs
 import itertools
-import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -62,7 +61,8 @@ class Wire:
         self._stderr = b""
         self._failure: SandboxError | None = None
         self._hello: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
-        self.on_abandoned: Callable[[list[Entry]], None] = lambda files: None
+        self.on_abandoned: Callable[[Done, list[Entry]], None] = lambda done, files: None
+        """Told of blocks that ended after nobody waited for them any more."""
         self._pump = asyncio.create_task(self._read(), name=f"moot-wire-{attached.name}")
 
     @classmethod
@@ -115,15 +115,12 @@ class Wire:
 
     async def close(self) -> None:
         """End the stream, and with it PID 1; wait for the task that reads."""
-        # writer.close() alone leaves the socket open: docker-py's object refers to it too, and PID 1 would wait.
-        with suppress(OSError):
-            self._attached.stream.shutdown(socket.SHUT_RDWR)
         self._pump.cancel()
         await asyncio.gather(self._pump, return_exceptions=True)
         self._writer.close()
         with suppress(OSError):
             await self._writer.wait_closed()
-        self._attached.raw.close()
+        self._attached.close()
 
     def _need_alive(self) -> None:
         if self._failure is not None:
@@ -208,7 +205,7 @@ class Wire:
         if not pending.future.done():
             pending.future.set_result(answer)
         elif isinstance(answer.event, Done):
-            self.on_abandoned(answer.files)
+            self.on_abandoned(answer.event, answer.files)
 
     def _output(self, pending: _Pending, stream: str, body: bytes) -> None:
         if pending.on_output is None or pending.future.done():
