@@ -23,7 +23,7 @@ from moot.agents.seat import Workplace
 from moot.sandbox.errors import SandboxError
 from moot.sandbox.execution import Execution
 from moot.sandbox.spec import LANGUAGES, OpenBox, Sandbox
-from moot.termination.ledger import Cost
+from moot.termination.ledger import NOTHING, Cost
 
 NO_SANDBOX = "no sandbox"
 """How `skipped` begins where code could not be run for want of a sandbox."""
@@ -130,7 +130,9 @@ class ExecutorAgent(BaseChatAgent):
 
     def _blocks(self, messages: Sequence[BaseChatMessage]) -> Sequence[Block | RanBlock]:
         wanted = self._spec.runs_code_from
-        said = [m for m in messages if (not wanted or m.source in wanted) and m.source not in ("user", "moot", self.name)]
+        said = [
+            m for m in messages if (not wanted or m.source in wanted) and m.source not in ("user", "moot", self.name)
+        ]
         if not said:
             who = " or ".join(wanted) or "anybody"
             return [self._skip(f"no code block found: nothing new was said by {who}; {_EXPECTED}")]
@@ -149,7 +151,7 @@ class ExecutorAgent(BaseChatAgent):
         key = _peek(here)
         _note("code.proposed", {"key": key, "language": block.language, "code": block.code})
         digest = blake2b(f"{block.language}\n{block.code}".encode(), digest_size=12).hexdigest()
-        request = Effect("code", digest, _CODEC, Cost(code_runs=1), lambda _: Cost(code_runs=1))
+        request = Effect("code", digest, _CODEC, _ONE_RUN, _spent)
         ran = await effect(request, lambda: self._perform(block, here))
         _note("code.finished", ran.facts(key))
         return ran
@@ -206,4 +208,9 @@ def _peek(here: Scope | None) -> str:
     return here.next_key("code") if here is not None else ""
 
 
+def _spent(ran: RanBlock) -> Cost:
+    return NOTHING if (ran.skipped or "").startswith(NO_SANDBOX) else _ONE_RUN
+
+
+_ONE_RUN = Cost(code_runs=1)
 _CODEC: Codec[RanBlock] = Codec(lambda ran: ran, RanBlock.read)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from pydantic import BaseModel
 
-from moot.chats.errors import Fenced
+from moot.chats.errors import Fenced, StoreError
 from moot.chats.events import Draft, Event
 from moot.chats.store import Claim, Store
 
@@ -29,9 +29,12 @@ class Journal:
         self._timer: asyncio.TimerHandle | None = None
         self._last: asyncio.Future[None] | None = None
         self._failed: BaseException | None = None
+        self._closed = False
         self._subscribers: set[asyncio.Queue[Published]] = set()
 
-    def stage(self, data: BaseModel, turn: int = 0, attempt: int = 0, participant: str = "", *, span: str = "") -> Event:
+    def stage(
+        self, data: BaseModel, turn: int = 0, attempt: int = 0, participant: str = "", *, span: str = ""
+    ) -> Event:
         """Add to the next commit."""
         self._head += 1
         event = Event(str(type(data).type), turn, attempt, participant, data, span, self._head, time.time())  # type: ignore[attr-defined]
@@ -47,7 +50,8 @@ class Journal:
         """Everything staged so far is durable and published when this returns. Raises StoreError, `Fenced`."""
         self._start(status)
         if self._last is not None and not self._last.done():
-            await asyncio.shield(self._last)  # a cancelled caller does not take the commit with it
+            with contextlib.suppress(StoreError):  # the first failure is the one to tell
+                await asyncio.shield(self._last)  # a cancelled caller does not take the commit with it
         if self._failed is not None:
             raise self._failed
 
@@ -56,11 +60,13 @@ class Journal:
         for subscriber in self._subscribers:
             subscriber.put_nowait(item)
 
-    @contextmanager
+    @contextlib.contextmanager
     def subscribe(self) -> Iterator[asyncio.Queue[Published]]:
         """A queue of everything published from now on."""
         queue: asyncio.Queue[Published] = asyncio.Queue()
         self._subscribers.add(queue)
+        if self._closed:
+            queue.put_nowait(None)
         try:
             yield queue
         finally:
@@ -68,6 +74,7 @@ class Journal:
 
     def close(self) -> None:
         """Tell the subscribers that nothing more will come."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         for subscriber in self._subscribers:
@@ -89,11 +96,18 @@ class Journal:
         if (self._staged or status) and self._failed is None:
             batch, self._staged = self._staged, []
             expected, self._committed_head = self._committed_head, self._committed_head + len(batch)
-            self._last = asyncio.ensure_future(self._store.append(self.claim, expected, batch, status))
-            if self._last.done():
-                self._committed(batch, self._last)
+            try:
+                self._last = asyncio.ensure_future(self._store.append(self.claim, expected, batch, status))
+            except StoreError as error:  # an event that cannot be written
+                self._failed = error
             else:
-                self._last.add_done_callback(lambda done: self._committed(batch, done))
+                self._follow(batch, self._last)
+
+    def _follow(self, batch: list[Event], commit: asyncio.Future[None]) -> None:
+        if commit.done():
+            self._committed(batch, commit)
+        else:
+            commit.add_done_callback(lambda done: self._committed(batch, done))
 
     def _committed(self, batch: list[Event], done: asyncio.Future[None]) -> None:
         """Called in the order of the commits. The first failure is final: what follows would not fit the head."""

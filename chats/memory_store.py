@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 
 from moot.chats.blobs import MemoryBlobs
-from moot.chats.errors import Fenced, UserError
+from moot.chats.errors import Fenced, StoreError, UserError
 from moot.chats.events import Event
 from moot.chats.owner import is_dead
 from moot.chats.rows import row_of
@@ -34,6 +34,8 @@ class MemoryStore:
 
     async def create(self, run: str, chat: str) -> None:
         """A new run with an empty journal."""
+        if run in self._runs:
+            raise StoreError(f"there is a run {run!r} already")
         self._runs[run] = _Kept(chat)
 
     async def claim(self, run: str, owner: str) -> Claim:
@@ -73,7 +75,13 @@ class MemoryStore:
     async def runs(self) -> list[RunRow]:
         """Every run, newest first."""
         return [
-            row_of(run, k.chat, k.status, k.events, driven=k.owner is not None and not is_dead(k.owner))
+            row_of(
+                run,
+                k.chat,
+                k.status,
+                k.events,
+                driven=k.owner is not None and k.until > time.time() and not is_dead(k.owner),
+            )
             for run, k in sorted(self._runs.items(), reverse=True)
             if k.events
         ]
@@ -90,5 +98,3 @@ class MemoryStore:
             return self._runs[run]
         except KeyError:
             raise UserError(f"no run {run!r} in this store") from None
-
-

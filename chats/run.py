@@ -55,6 +55,7 @@ class Run:
         self._table, self._owns_store = table, owns_store
         self._task = asyncio.get_running_loop().create_task(self._drive(), name=f"moot run {self.id}")
         self._task.add_done_callback(lambda t: t.cancelled() or t.exception())  # raised by `finish`
+        self._stopping = self._closed = False
 
     @property
     def id(self) -> str:
@@ -142,7 +143,7 @@ class Run:
 
     async def _recorded(self) -> list[Event]:
         store = self._table.store
-        if not (self._owns_store and self._task.done()):
+        if not (self._owns_store and self._closed):
             return await store.load(self.id)
         again, _ = open_store(getattr(store, "path", None))  # ours was closed with the run
         try:
@@ -161,7 +162,7 @@ class Run:
 
     async def stop_now(self, reason: str = "stopped in the middle of a turn") -> None:
         """Leave the run at once: what is under way is cut off, the sandbox removed. It can be resumed."""
-        self._table.pausing = reason
+        self._table.pausing, self._stopping = reason, True
         self._task.cancel()
         await asyncio.wait({self._task})
 
@@ -170,8 +171,9 @@ class Run:
         try:
             await drive(table)
         except asyncio.CancelledError:
-            await asyncio.shield(asyncio.ensure_future(table.pause(table.pausing or "cancelled")))
-            raise
+            await asyncio.shield(asyncio.ensure_future(table.leave(table.pausing or "cancelled")))
+            if not self._stopping:
+                raise
         except StoreError:
             raise  # nothing more can be recorded
         except Exception as error:  # a policy or a rule of the user's: give the run back, so that it can be resumed
@@ -182,6 +184,7 @@ class Run:
 
     async def _close(self) -> None:
         await self._table.close()
+        self._closed = True
         if self._owns_store:
             await self._table.store.close()
 
@@ -193,12 +196,12 @@ async def start(chat: Chat, task: str, where: Store | Path | str | None) -> Run:
     seats = chat.seats()
     store, opened = open_store(where)
     try:
-        run, owner = new_run(), new_owner()
+        run, owner, created = new_run(), new_owner(), await _created(chat, seats, store)
         await store.create(run, chat.name)
         journal = Journal(store, await store.claim(run, owner))
         state = State(run, factory(seats))
         table = Table(store, journal, state, seats, Rules(chat.speakers, chat.stop, chat.result))
-        table.record(await _created(chat, seats, store))
+        table.record(created)
         table.record(MessageSaid(message=TextMessage(content=task, source="user")))
         await table.open(owner, [])
     except BaseException:
@@ -244,7 +247,9 @@ async def _reopen(store: Store, claim: Claim, given: Chat | None, owner: str) ->
     state = State(claim.run, factory(seats))
     gained = state.fold(events)
     if tuple(state.created.participants) != chat.names:
-        raise UserError(f"run {claim.run} was made with {', '.join(state.created.participants)}, not with {', '.join(chat.names)}")
+        raise UserError(
+            f"run {claim.run} was made with {', '.join(state.created.participants)}, not with {', '.join(chat.names)}"
+        )
     done = state.finished
     if done is not None and not done.cause:
         raise UserError(f"run {claim.run} is finished ({done.outcome}: {done.reason}); there is nothing to resume")
@@ -276,7 +281,7 @@ async def find_run(store: Store, prefix: str) -> str:
 
 async def _created(chat: Chat, seats: Mapping[str, Seat], store: Store) -> RunCreated:
     kinds = {seat.model_kind for seat in seats.values() if seat.model_kind is not None}
-    assert chat.limits is not None  # noqa: S101 - checked when the chat was made
+    assert chat.limits is not None  # checked when the chat was made
     return RunCreated(
         chat=chat.name,
         participants=chat.names,
@@ -298,5 +303,3 @@ async def _inputs(spec: Executor, store: Store) -> tuple[StoredFile, ...]:
             raise UserError(f"cannot read the input file {path}: {error.strerror}") from error
         kept.append(StoredFile(name=name, size=len(data), sha256=await store.blobs.put(data)))
     return tuple(kept)
-
-

@@ -26,14 +26,14 @@ from moot.chats.store import LEASE_SECONDS, Claim, RunRow
 
 T = TypeVar("T")
 SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS run(
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS run(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, chat TEXT NOT NULL, head INTEGER NOT NULL DEFAULT 0,
-  epoch INTEGER NOT NULL DEFAULT 0, owner TEXT, until REAL NOT NULL DEFAULT 0, status TEXT NOT NULL DEFAULT 'created');
-CREATE TABLE IF NOT EXISTS event(
+  epoch INTEGER NOT NULL DEFAULT 0, owner TEXT, until REAL NOT NULL DEFAULT 0, status TEXT NOT NULL DEFAULT 'created')""",
+    """CREATE TABLE IF NOT EXISTS event(
   run INTEGER NOT NULL, seq INTEGER NOT NULL, ts REAL NOT NULL, turn INTEGER NOT NULL, attempt INTEGER NOT NULL,
-  type TEXT NOT NULL, participant TEXT NOT NULL, span TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY(run, seq)) WITHOUT ROWID;
-"""
+  type TEXT NOT NULL, participant TEXT NOT NULL, span TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY(run, seq)) WITHOUT ROWID""",
+)
 _LIST = """
 SELECT r.name, r.chat, r.status, r.owner, r.until,
   (SELECT json_extract(data, '$.outcome') FROM event WHERE run = r.id AND seq = r.head AND type = 'run.finished'),
@@ -62,21 +62,24 @@ class SqliteStore:
 
     async def create(self, run: str, chat: str) -> None:
         """A new run with an empty journal."""
-        await self._submit(lambda db: db.execute("INSERT INTO run(name, chat) VALUES(?, ?)", (run, chat)))
+
+        def job(db: sqlite3.Connection) -> None:
+            sql = "INSERT INTO run(name, chat) VALUES(?, ?) ON CONFLICT DO NOTHING"
+            if db.execute(sql, (run, chat)).rowcount != 1:
+                raise StoreError(f"there is a run {run!r} already")
+
+        await self._submit(job)
 
     async def claim(self, run: str, owner: str) -> Claim:
         """Take the run over, from a dead owner at once."""
 
         def job(db: sqlite3.Connection) -> Claim:
-            row = db.execute("SELECT id, owner, until FROM run WHERE name = ?", (run,)).fetchone()
-            if row is None:
-                raise UserError(f"no run {run!r} in {self.path}")
-            number, holder, until = row
+            number = self._number(db, run)
+            holder, until = db.execute("SELECT owner, until FROM run WHERE id = ?", (number,)).fetchone()
             if holder is not None and holder != owner and until > time.time() and not is_dead(holder):
                 raise Fenced(f"run {run} is driven by another process (pid {pid_of(holder)})")
             sql = "UPDATE run SET epoch = epoch + 1, owner = ?, until = ? WHERE id = ? RETURNING epoch, head"
             ((epoch, head),) = db.execute(sql, (owner, time.time() + LEASE_SECONDS, number)).fetchall()
-            self._ids[run] = number
             return Claim(run, epoch, head)
 
         return await self._submit(job)
@@ -85,21 +88,24 @@ class SqliteStore:
         self, claim: Claim, expected_head: int, events: Sequence[Event], status: str | None = None
     ) -> Awaitable[None]:
         """All or nothing, durable when it returns."""
-        number, head = self._ids[claim.run], expected_head + len(events)
+        head = expected_head + len(events)
         rows = [
-            (number, expected_head + i, e.ts, e.turn, e.attempt, e.type, e.participant, e.span, dumped(e.data))
+            (expected_head + i, e.ts, e.turn, e.attempt, e.type, e.participant, e.span, _written(claim.run, e))
             for i, e in enumerate(events, 1)
         ]
 
         def job(db: sqlite3.Connection) -> None:
+            number = self._number(db, claim.run)
             sql = "UPDATE run SET head = ?{} WHERE id = ? AND epoch = ? AND head = ?"
             if status is None:
                 done = db.execute(sql.format(""), (head, number, claim.epoch, expected_head))
             else:
-                done = db.execute(sql.format(", status = ?, owner = NULL"), (head, status, number, claim.epoch, expected_head))
+                done = db.execute(
+                    sql.format(", status = ?, owner = NULL"), (head, status, number, claim.epoch, expected_head)
+                )
             if done.rowcount != 1:
                 raise Fenced(f"run {claim.run} is driven by another process; nothing was written")
-            db.executemany("INSERT INTO event VALUES(?,?,?,?,?,?,?,?,?)", rows)
+            db.executemany(f"INSERT INTO event VALUES({number:d},?,?,?,?,?,?,?,?)", rows)
 
         return self._submit(job)
 
@@ -118,9 +124,9 @@ class SqliteStore:
         """The events after that one. A row that cannot be read is a StoreError that names it."""
         sql = (
             "SELECT seq, ts, turn, attempt, type, participant, span, data FROM event"
-            " WHERE run = (SELECT id FROM run WHERE name = ?) AND seq > ? ORDER BY seq"
+            " WHERE run = ? AND seq > ? ORDER BY seq"
         )
-        rows = await self._submit(lambda db: db.execute(sql, (run, after)).fetchall())
+        rows = await self._submit(lambda db: db.execute(sql, (self._number(db, run), after)).fetchall())
         return [_event(run, row) for row in rows]
 
     async def runs(self) -> list[RunRow]:
@@ -146,6 +152,15 @@ class SqliteStore:
             self._jobs.put(None)
             await asyncio.to_thread(self._thread.join)
             self._db.close()
+
+    def _number(self, db: sqlite3.Connection, run: str) -> int:
+        """The run's number in this file. Called in the writer thread alone."""
+        if run not in self._ids:
+            row = db.execute("SELECT id FROM run WHERE name = ?", (run,)).fetchone()
+            if row is None:
+                raise UserError(f"no run {run!r} in {self.path}")
+            self._ids[run] = row[0]
+        return self._ids[run]
 
     def _submit(self, job: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -178,26 +193,70 @@ class SqliteStore:
         except Exception as error:  # never acknowledge what may not be on disk
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+            if len(jobs) > 1:  # one that cannot be done must not take the others with it
+                return [told for job in jobs for told in self._together([job])]
             outcome = [(future, None, StoreError(f"{self.path}: {error}")) for _, future in jobs]
         return outcome
 
 
 def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
+    db = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA_VERSION:
-            raise StoreError(f"{path} was written by a newer Moot (schema {version}, this one knows {SCHEMA_VERSION}): upgrade Moot")
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute(f"PRAGMA synchronous={synchronous}")
-        db.executescript(_SCHEMA)
-        db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        _prepare(db, path, synchronous)
     except OSError as error:
-        raise StoreError(f"cannot use {path.parent} for journals: {error.strerror}; set MOOT_HOME to a writable folder") from error
-    except sqlite3.Error as error:
+        advice = "set MOOT_HOME to a writable folder"
+        raise StoreError(f"cannot use {path.parent} for journals: {error.strerror}; {advice}") from error
+    except (sqlite3.Error, StoreError) as error:
+        if db is not None:
+            db.close()
+        if isinstance(error, StoreError):
+            raise
         raise StoreError(f"cannot open {path}: {error}; set MOOT_HOME to a writable folder") from error
     return db
+
+
+def _prepare(db: sqlite3.Connection, path: Path, synchronous: str) -> None:
+    """Make the tables of a new file; refuse a file that is not ours, or that a newer version wrote."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        newer = f"schema {version}, this one knows {SCHEMA_VERSION}"
+        raise StoreError(f"{path} was written by a newer Moot ({newer}): upgrade Moot")
+    _write_ahead(db)
+    db.execute(f"PRAGMA synchronous={synchronous}")
+    if version == SCHEMA_VERSION:
+        return
+    db.execute("BEGIN IMMEDIATE")  # two processes may meet at a new file
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables <= {"run", "event"}:
+        db.execute("ROLLBACK")
+        raise StoreError(f"{path} is a database of something else: name another file for journals")
+    for statement in _SCHEMA:
+        db.execute(statement)
+    db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    db.execute("COMMIT")
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """SQLite's own patience (`timeout`) does not cover this switch: processes that meet at a new file are told `locked`."""
+    for last in (*(False,) * 200, True):
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if last or "locked" not in str(error):
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _written(run: str, event: Event) -> str:
+    try:
+        return dumped(event.data)
+    except ValueError as error:
+        who = f" of {event.participant}" if event.participant else ""
+        raise StoreError(f"event {event.seq} of run {run} ({event.type}{who}) cannot be written: {error}") from error
 
 
 def _event(run: str, row: tuple[Any, ...]) -> Event:

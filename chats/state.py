@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, MessageFactory
 
-from moot.agents.ran import StoredFile
+from moot.agents.ran import RanBlock, StoredFile
 from moot.chats.errors import StoreError
 from moot.chats.events import (
     BudgetWarning, CodeFinished, EffectCompleted, EffectFailed, EffectIntended, EffectUnknown, Event, Inner, MessageSaid,
@@ -231,6 +231,12 @@ class State:
         if not isinstance(made, BaseChatMessage):
             raise StoreError(f"run {self.run}: {type(made).__name__} is no chat message")
         return made
+
+    def ran_in_open_turn(self, name: str) -> list[RanBlock]:
+        """The blocks of code that ran in a turn that was cut off: they will not be run again."""
+        mine = [turn for turn in self.open.values() if turn.participant == name]
+        done = [(key, r.result) for turn in mine for key, r in turn.recorded.items() if r.state == "completed"]
+        return [RanBlock.read(result) for key, result in done if "code/" in key]
 
     def stop(self) -> Stop | None:
         """Why the run ended, if it did."""

@@ -62,6 +62,7 @@ class Table:
             await seat.restore(past.contexts, past.inbox, past.results)
             if past.state is not None:
                 seat.restore_state(past.results[past.state])
+        places = [(s.works, await self._workplace(s.name)) for s in self.seats.values() if s.works is not None]
         started = self.state.status != "created"
         self.record(RunResumed(owner=owner) if started else RunStarted(owner=owner))
         for turn in self.state.open.values():
@@ -71,17 +72,18 @@ class Table:
                 )
                 self.record(Warned(text=text, facts={"turn": turn.number}))
         await self.journal.flush()
-        for seat in self.seats.values():
-            if seat.works is not None:
-                seat.works.open(await self._workplace(seat.name))
+        for works, place in places:
+            works.open(place)
         self._lease = asyncio.get_running_loop().create_task(self._renew())
 
     async def _workplace(self, name: str) -> Workplace:
         """Input files, and whatever earlier blocks left, by content."""
-        made = self.state.files.get(name, {})
-        files = {f.name: f.sha256 for f in (*self.state.created.inputs.get(name, ()), *made.values())}
+        cut_off = self.state.ran_in_open_turn(name)
+        made = [*self.state.files.get(name, {}).values(), *(f for block in cut_off for f in block.files)]
+        files = {f.name: f.sha256 for f in (*self.state.created.inputs.get(name, ()), *made)}
         content = {n: await self.store.blobs.get(digest) for n, digest in files.items()}
-        ran = any(run.participant == name for turn in self.state.transcript.history for run in turn.code_runs)
+        told = (run for turn in self.state.transcript.history if turn.participant == name for run in turn.code_runs)
+        ran = any(block.skipped is None for block in (*cut_off, *told))
         return Workplace(self.state.run, content, resumed=ran)
 
     def ended(self) -> Stop | None:
@@ -159,6 +161,13 @@ class Table:
         """Leave the run where it can be resumed."""
         self.record(RunPaused(reason=reason))
         await self.journal.flush("paused")
+
+    async def leave(self, reason: str) -> None:
+        """Pause, unless the run's last word is already on its way to the disk."""
+        if self.state.status == "running":
+            await self.pause(reason)
+        else:
+            await self.journal.flush()
 
     async def close(self) -> None:
         """Give back workplaces and the lease. What cannot be given back does not hide why the run ended."""
