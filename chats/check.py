@@ -13,7 +13,7 @@ from moot.agents.prices import price_of
 from moot.chats.errors import Problem, SpecError, UserError, did_you_mean
 from moot.chats.graph import Graph
 from moot.chats.graph_check import GraphProblem
-from moot.termination.rules import watched
+from moot.termination.rules import ANYTHING, CODE, Rule
 
 if TYPE_CHECKING:
     from moot.chats.chat import Chat
@@ -26,12 +26,21 @@ def check_chat(chat: Chat) -> None:
         raise UserError(
             f"chat {chat.name!r} has no hard limit: give limits=Limits(...) with turns, rounds, tokens, usd or seconds"
         )
-    looked_at = watched(chat.stop)
+    looked_at = _looked_at(chat, chat.stop)
     for name in sorted(looked_at | ({chat.result.participant} if chat.result and chat.result.participant else set())):
         _known(chat, name, "a stop rule or the result looks at")
     if isinstance(chat.speakers, Graph):
         _check_graph(chat, chat.speakers, looked_at)
     _check_models(chat)
+
+
+def _looked_at(chat: Chat, rule: Rule | None) -> frozenset[str]:
+    """The participants whose turns the stop rule, if any, looks at; also names of nobody."""
+    watches = rule.watches if rule is not None else frozenset()
+    if ANYTHING in watches:
+        return frozenset(chat.names) | watches - {ANYTHING, CODE}
+    executors = {p.name for p in chat.participants if isinstance(p, Executor)} if CODE in watches else set()
+    return watches - {CODE} | executors
 
 
 def _check_names(chat: Chat) -> None:
@@ -62,7 +71,7 @@ def _problem(chat: Chat, graph: Graph, found: GraphProblem) -> Problem:
     where = f"graph of {chat.name}"
     if found.edge is None:
         return Problem(where, found.message, suggestion=found.suggestion)
-    text = str(graph.edges[found.edge])
+    text = graph.edges[found.edge].text or str(graph.edges[found.edge])
     return Problem(where, found.message, found.edge + 1, found.column, f"edge {found.edge + 1}", found.suggestion, text)
 
 

@@ -15,6 +15,8 @@ from moot.termination.outcome import Outcome, Stop
 from moot.termination.transcript import Transcript, Turn
 
 REASON_CHARACTERS = 200
+CODE, ANYTHING = "<code>", "<anything>"
+"""In `Rule.watches`, beside names of participants."""
 Answer = Stop | str | bool | None
 """What a callable rule may answer: a yes (`True`, or the reason in words, or a whole `Stop`) or a no."""
 
@@ -32,7 +34,7 @@ class Rule:
 
     @property
     def watches(self) -> frozenset[str]:
-        """The participants whose words this rule looks at; empty when it looks at something else."""
+        """What this rule looks at: participants by name, `CODE` for whoever runs code, `ANYTHING` when it cannot be told."""
         return frozenset()
 
     def stop(self, reason: str, said: Transcript) -> Stop:
@@ -119,6 +121,11 @@ class CodeSucceeded(Rule):
             return None
         return self.stop(f"the last code run ({run.participant}) succeeded", said)
 
+    @property
+    def watches(self) -> frozenset[str]:
+        """Whoever runs code."""
+        return frozenset((CODE,))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class When(Rule):
@@ -134,6 +141,11 @@ class When(Rule):
         if isinstance(answer, Stop):
             return answer
         return self.stop(answer if isinstance(answer, str) else f"{self.id} said yes", said) if answer else None
+
+    @property
+    def watches(self) -> frozenset[str]:
+        """A callable may look at anything."""
+        return frozenset((ANYTHING,))
 
 
 def says(
@@ -186,24 +198,3 @@ def _line(text: str, at: int) -> str:
     """The line that holds the match, shortened to what fits a reason."""
     line = text[text.rfind("\n", 0, at) + 1 :].lstrip().split("\n", 1)[0].strip()
     return line if len(line) <= REASON_CHARACTERS else line[: REASON_CHARACTERS - 1] + "…"
-
-
-def watched(rule: Rule | None) -> frozenset[str]:
-    """The participants whose words the rule, if any, looks at."""
-    return rule.watches if rule is not None else frozenset()
-
-
-__all__ = [
-    "AllOf",
-    "Answer",
-    "AnyOf",
-    "CodeSucceeded",
-    "Rule",
-    "Says",
-    "Turn",
-    "When",
-    "code_succeeded",
-    "says",
-    "watched",
-    "when",
-]
