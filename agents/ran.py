@@ -46,7 +46,7 @@ class RanBlock(BaseModel):
         """From the sandbox's result. `lost`: the interpreter is new although blocks ran before."""
         return cls(
             language=language,
-            exit_code=done.exit_code,
+            exit_code=done.exit_code if done.skipped is None else -1,
             seconds=round(done.seconds, 6),
             stdout=done.stdout,
             stderr=done.stderr,
@@ -55,6 +55,7 @@ class RanBlock(BaseModel):
             oom=done.oom,
             state_lost=done.state_lost or lost,
             truncated=done.truncated,
+            skipped=done.skipped,
             files=files,
             not_kept=tuple(f"{f.name} ({f.size} bytes): {f.why}" for f in done.not_kept),
         )

@@ -52,7 +52,10 @@ class Blobs(Protocol):
 class Store(Protocol):
     """Journals of many runs. Every method raises StoreError when the store cannot be read or written."""
 
-    blobs: Blobs
+    @property
+    def blobs(self) -> Blobs:
+        """What is too large for a row."""
+        ...
 
     async def create(self, run: str, chat: str) -> None:
         """A new run with an empty journal."""

@@ -129,7 +129,7 @@ class Ledger:
         if limits.rounds is not None and said.turns >= limits.rounds * len(said.participants):
             return Stop(
                 "limits.rounds",
-                f"{limits.rounds} rounds of {len(said.participants)} participants taken",
+                f"{limits.rounds:g} rounds of {len(said.participants)} participants taken",
                 Outcome.LIMIT,
                 said.turns,
             )

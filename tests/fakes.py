@@ -1,0 +1,217 @@
+"""Fakes through the seams: a model that counts, agents that do as told, a store that dies."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.base import Response
+from autogen_agentchat.messages import BaseChatMessage, TextMessage
+from autogen_core import CancellationToken, FunctionCall
+from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, ModelInfo, RequestUsage
+
+from moot.agents.effects import SCOPE, Effect, Scope
+from moot.chats.errors import StoreError
+from moot.chats.events import Event
+from moot.chats.store import Blobs, Claim, RunRow, Store
+
+T = TypeVar("T")
+Words = str | list[FunctionCall]
+Answer = Callable[[Sequence[LLMMessage], int], Words | Awaitable[Words]]
+"""Called with the request and the number of the call, from 1; may raise."""
+Reply = Callable[[int, Sequence[BaseChatMessage]], BaseChatMessage | str | Awaitable[str]]
+"""Called with the number of the agent's turn, from 1, and what it was given; may raise."""
+
+
+class Counting(ChatCompletionClient):
+    """A model that answers by a function and remembers what it was asked; `log` counts across processes."""
+
+    def __init__(
+        self, answer: Answer | None = None, *, log: Path | None = None, usage: tuple[int, int] = (10, 5)
+    ) -> None:
+        self.requests: list[list[LLMMessage]] = []
+        self.max_output_tokens = 100
+        self._answer, self._log, self._usage = answer, log, usage
+
+    async def create(self, messages: Sequence[LLMMessage], **_: Any) -> CreateResult:
+        self.requests.append(list(messages))
+        if self._log is not None:
+            with self._log.open("a") as log:
+                log.write("call\n")
+        content: Words = f"reply to {len(messages)}: {str(messages[-1].content)[:40]}"
+        if self._answer is not None:
+            said = self._answer(messages, len(self.requests))
+            content = await said if inspect.isawaitable(said) else said
+        reason = "stop" if isinstance(content, str) else "function_calls"
+        return CreateResult(finish_reason=reason, content=content, usage=RequestUsage(*self._usage), cached=False)
+
+    async def create_stream(
+        self, messages: Sequence[LLMMessage], **options: Any
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        result = await self.create(messages, **options)
+        if isinstance(result.content, str):
+            for word in result.content.split(" "):
+                yield word + " "
+        yield result
+
+    async def close(self) -> None:
+        pass
+
+    def actual_usage(self) -> RequestUsage:
+        return RequestUsage(0, 0)
+
+    def total_usage(self) -> RequestUsage:
+        return RequestUsage(0, 0)
+
+    def count_tokens(self, messages: Sequence[LLMMessage], **_: Any) -> int:
+        return 0
+
+    def remaining_tokens(self, messages: Sequence[LLMMessage], **_: Any) -> int:
+        return 1_000_000
+
+    @property
+    def capabilities(self) -> Any:
+        return self.model_info
+
+    @property
+    def model_info(self) -> ModelInfo:
+        return ModelInfo(vision=True, function_calling=True, json_output=True, family="unknown", structured_output=True)
+
+
+class OpenAIChatCompletionClient(Counting):
+    """The same under a name that has a price."""
+
+    _create_args: Mapping[str, Any] = {"model": "gpt-4o", "max_tokens": 1000}
+
+
+class Scripted(BaseChatAgent):
+    """An agent that AutoGen's users could have written. Its state is how often it spoke, and what it was told."""
+
+    def __init__(self, name: str, reply: Reply | None = None) -> None:
+        super().__init__(name, f"{name} does as told")
+        self._reply = reply
+        self.spoken = 0
+        self.told: list[str] = []
+        self.saved = self.loaded = 0
+
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        return (TextMessage,)
+
+    async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
+        self.spoken += 1
+        self.told += [f"{m.source}: {m.to_text()}" for m in messages]
+        said: Any = f"{self.name} {self.spoken}"
+        if self._reply is not None:
+            said = self._reply(self.spoken, messages)
+            said = await said if inspect.isawaitable(said) else said
+        return Response(chat_message=TextMessage(content=said, source=self.name) if isinstance(said, str) else said)
+
+    async def on_reset(self, cancellation_token: CancellationToken) -> None:
+        self.spoken, self.told = 0, []
+
+    async def save_state(self) -> Mapping[str, Any]:
+        self.saved += 1
+        return {"spoken": self.spoken, "told": self.told}  # its live list, as many agents do
+
+    async def load_state(self, state: Mapping[str, Any]) -> None:
+        self.loaded += 1
+        self.spoken, self.told = state["spoken"], list(state["told"])
+
+
+class Killed(StoreError):
+    """The process is no more."""
+
+
+class DyingStore:
+    """Dies at the n-th append: before its commit, or after it and before anybody hears of it. Then nothing works."""
+
+    def __init__(self, inner: Store, owner: str, *, at: int = 0, after: bool = False) -> None:
+        self._inner, self._owner, self._at, self._after = inner, owner, at, after
+        self.blobs: Blobs = inner.blobs
+        self.appends = 0
+        self.fired = False
+
+    async def append(
+        self, claim: Claim, expected_head: int, events: Sequence[Event], status: str | None = None
+    ) -> None:
+        self.appends += 1
+        dies = self.appends == self._at
+        if self.fired or (dies and not self._after):
+            self.fired = True
+            raise Killed("killed before its commit")
+        await self._inner.append(claim, expected_head, events, status)
+        if dies:
+            self.fired = True
+            raise Killed("killed after its commit")
+
+    async def create(self, run: str, chat: str) -> None:
+        await self._inner.create(run, chat)
+
+    async def claim(self, run: str, owner: str) -> Claim:
+        return await self._inner.claim(run, self._owner)
+
+    async def renew(self, claim: Claim) -> None:
+        await self._inner.renew(claim)
+
+    async def load(self, run: str, after: int = 0) -> list[Event]:
+        return await self._inner.load(run, after)
+
+    async def runs(self) -> list[RunRow]:
+        return await self._inner.runs()
+
+    async def names(self, prefix: str = "") -> list[str]:
+        return await self._inner.names(prefix)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class FakeConversation:
+    """The run's side of one attempt at a turn: results recorded earlier are served, everything is remembered."""
+
+    def __init__(self, recorded: Mapping[str, object] | None = None) -> None:
+        self.recorded = dict(recorded or {})
+        self.effects: dict[str, Effect[Any]] = {}
+        self.results: dict[str, Any] = {}
+        self.notes: list[tuple[str, dict[str, object]]] = []
+        self.drafts: list[tuple[str, str]] = []
+        self.kept: list[bytes] = []
+
+    async def once(self, key: str, effect: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
+        self.effects[key] = effect
+        if key in self.recorded:
+            return effect.codec.load(self.recorded[key])
+        result = self.results[key] = await perform()
+        return result
+
+    def note(self, type: str, data: Mapping[str, object]) -> None:
+        self.notes.append((type, dict(data)))
+
+    def draft(self, kind: str, text: str) -> None:
+        self.drafts.append((kind, text))
+
+    async def keep(self, data: bytes) -> str:
+        self.kept.append(data)
+        return "digest"
+
+
+def in_turn(conversation: FakeConversation) -> Scope:
+    """Enter a turn, as the driver does for a participant's task: what is performed from here on belongs to it."""
+    scope = Scope(conversation)
+    SCOPE.set(scope)
+    return scope
+
+
+def call(name: str, arguments: Mapping[str, object], id: str) -> FunctionCall:
+    """A model's wish to have a tool called."""
+    return FunctionCall(id=id, name=name, arguments=json.dumps(arguments))
+
+
+def calls(log: Path) -> int:
+    """How many calls a model with that log has seen, in whatever process."""
+    return len(log.read_text().splitlines()) if log.exists() else 0
