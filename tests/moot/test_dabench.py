@@ -26,7 +26,9 @@ async def research(question: dict[str, object], playbook: str, store: SqliteStor
 
 async def printed(run: Run, store: SqliteStore) -> dict[str, str]:
     """Every `@name[value]` that a block of code wrote to its stdout, the last of a name."""
-    results = [e.data for e in await store.load(run.id) if isinstance(e.data, EffectCompleted) and e.span.startswith("code/")]
+    results = [
+        e.data for e in await store.load(run.id) if isinstance(e.data, EffectCompleted) and e.span.startswith("code/")
+    ]
     stdout = "".join(str(r.result["stdout"]) for r in results if isinstance(r.result, dict))
     return dict(re.findall(r"@(\w+)\[([^\]]*)\]", stdout))
 
@@ -55,7 +57,9 @@ async def test_the_sandbox_prints_the_published_answer(question: dict[str, objec
     await store.close()
 
 
-async def test_a_question_asked_of_another_table_fails_instead_of_giving_the_published_answer(store: SqliteStore) -> None:
+async def test_a_question_asked_of_another_table_fails_instead_of_giving_the_published_answer(
+    store: SqliteStore,
+) -> None:
     (question,) = (q for q in QUESTIONS if q["id"] == 721)
     run = await research(question, "721.yaml", store, table="insurance.csv")
     assert run.outcome is Outcome.FAILED
