@@ -1,8 +1,10 @@
 """The one seam with AutoGen's agents: `adopt` gives a twin whose effects go through the journal.
 
 The user's agent is never touched: the twin is a shallow copy with `_model_client` and `_model_context` replaced. Only
-`AssistantAgent` itself is adopted; a subclass that overrides how it speaks, and any other agent, keeps its state to itself, so
-its whole turn is one effect and its `save_state()` is recorded after each of its turns that changed it (which costs what that
+`AssistantAgent` itself is adopted; a subclass that overrides how it speaks, and any other agent, keeps its state to
+itself, so
+its whole turn is one effect and its `save_state()` is recorded after each of its turns that changed it (which costs
+what that
 state weighs). Such an agent is not copied: it speaks in one run at a time.
 """
 

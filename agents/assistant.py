@@ -41,7 +41,9 @@ class Assistant:
         return "\n".join(said)
 
     def seat(self, model: str | ModelSpec | ChatCompletionClient | None, playbooks: Callable[[str], Playbook]) -> Seat:
-        """A seat with its own context and client; `model` is the chat's. Raises ModelError, ValueError without any model."""
+        """A seat with its own context and client; `model` is the chat's. Raises ModelError, ValueError without any
+        model.
+        """
         chosen = self.model if self.model is not None else model
         if chosen is None:
             raise ValueError(f"assistant {self.name!r} has no model and the chat has none either")
@@ -63,7 +65,6 @@ def assistant(
     goal: str = "",
     backstory: str = "",
     model: str | ModelSpec | ChatCompletionClient | None = None,
-    part: str = "",
 ) -> Assistant:
     """A participant that a model speaks for, told who it is by `instructions`, or by `goal` and `backstory`."""
-    return Assistant(name=name, instructions=instructions, goal=goal, backstory=backstory, model=model, part=part)
+    return Assistant(name=name, instructions=instructions, goal=goal, backstory=backstory, model=model)

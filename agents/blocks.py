@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*?)^ {0,3}\1[`~]*[ \t]*$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^ {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*?)^ {0,3}\1[`~]*[ \t]*$", re.MULTILINE | re.DOTALL
+)
 _OPEN = re.compile(r"^ {0,3}(?:`{3,}|~{3,})[ \t]*([\w+#.-]*)", re.MULTILINE)
 _NAMES = {"python": "python", "py": "python", "python3": "python", "bash": "bash", "shell": "bash", "sh": "sh"}
 
@@ -35,7 +37,13 @@ def find_blocks(text: str) -> Found:
         if language and code.strip():
             blocks.append(Block(language, code))
         else:
-            others.append("an empty block" if not code.strip() else f"a block labelled {label!r}" if label else "a block without a language that is no Python")
+            others.append(
+                "an empty block"
+                if not code.strip()
+                else f"a block labelled {label!r}"
+                if label
+                else "a block without a language that is no Python"
+            )
     return Found(tuple(blocks), "" if blocks else _seen(text, others))
 
 

@@ -1,6 +1,7 @@
 """An agent's model context whose growth is recorded turn by turn, and the rolling digest of what is sent to the model.
 
-A turn must cost the same at turn 10 and at turn 10,000, so the context is never dumped whole: a finished turn records what it
+A turn must cost the same at turn 10 and at turn 10,000, so the context is never dumped whole: a finished turn
+records what it
 added, as references (to a message of its inbox, or to a recorded result) where that is possible.
 """
 
@@ -97,7 +98,8 @@ class JournalContext(ChatCompletionContext):
             self.hashes = {id(m): hashed(m) for m in kept}
 
     def added(self, mark: Mark, inbox: Sequence[BaseChatMessage], results: Mapping[int, str]) -> list[object]:
-        """What came after the mark: a number is a message of the inbox, a string the key of a recorded result, else the message.
+        """What came after the mark: a number is a message of the inbox, a string the key of a recorded result, else
+        the message.
 
         `results` maps `id(content)` of the results of this turn to their keys.
         """

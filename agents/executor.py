@@ -34,7 +34,9 @@ _EXPECTED = f"expected: one fenced block, opened by ```python and closed by ```;
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
-    """What an executor is: an inert value. Without `sandbox` its code steps are skipped; it never runs code on the host."""
+    """What an executor is: an inert value. Without `sandbox` its code steps are skipped; it never runs code on the
+    host.
+    """
 
     name: str
     sandbox: Sandbox | None
@@ -166,7 +168,10 @@ class ExecutorAgent(BaseChatAgent):
             done = await box.run(block.code, block.language, on_output=on_output)
         except SandboxError as error:
             await self._give_up()
-            why = f"the sandbox was lost while the block ran ({error}); files kept so far are restored, variables are lost"
+            why = (
+                f"the sandbox was lost while the block ran ({error}); "
+                "files kept so far are restored, variables are lost"
+            )
             return RanBlock(language=block.language, exit_code=-1, skipped=why)
         lost, self._lost = self._lost, False
         return RanBlock.of(block.language, done, await _kept(done, here), lost)

@@ -33,7 +33,7 @@ class JournalledClient(ChatCompletionClient):
         self._client, self._price = client, price
         self._requests = RollingDigest(context)
 
-    async def create(
+    async def create(  # noqa: PLR0913 - AutoGen's signature
         self,
         messages: Sequence[LLMMessage],
         *,
@@ -45,7 +45,8 @@ class JournalledClient(ChatCompletionClient):
     ) -> CreateResult:
         """One model call, made unless its result is recorded."""
         options: dict[str, Any] = {
-            "tools": tools, "tool_choice": tool_choice, "json_output": json_output, "extra_create_args": extra_create_args,
+            "tools": tools, "tool_choice": tool_choice, "json_output": json_output, "extra_create_args":
+            extra_create_args,
         }  # fmt: skip
 
         async def perform() -> CreateResult:
@@ -53,7 +54,7 @@ class JournalledClient(ChatCompletionClient):
 
         return await self._once(messages, options, perform)
 
-    async def create_stream(
+    async def create_stream(  # noqa: PLR0913 - AutoGen's signature
         self,
         messages: Sequence[LLMMessage],
         *,
@@ -65,7 +66,8 @@ class JournalledClient(ChatCompletionClient):
     ) -> AsyncGenerator[str | CreateResult, None]:
         """The same, streamed. A stream that ends without a result is a failure, so its tool calls never run."""
         options: dict[str, Any] = {
-            "tools": tools, "tool_choice": tool_choice, "json_output": json_output, "extra_create_args": extra_create_args,
+            "tools": tools, "tool_choice": tool_choice, "json_output": json_output, "extra_create_args":
+            extra_create_args,
         }  # fmt: skip
         chunks: asyncio.Queue[str | None] = asyncio.Queue()
         streamed = False
@@ -154,7 +156,6 @@ class JournalledClient(ChatCompletionClient):
 
 def _sendable(result: CreateResult) -> CreateResult:
     """A reply that other models can be sent: half a character in it would break every later request."""
-    content = result.content
-    if not isinstance(content, str) or (whole := whole_characters(content)) == content:
-        return result
-    return result.model_copy(update={"content": whole})
+    said = {"content": result.content, "thought": result.thought}
+    mended = {k: whole_characters(text) for k, text in said.items() if isinstance(text, str)}
+    return result if mended.items() <= said.items() else result.model_copy(update=mended)

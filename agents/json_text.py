@@ -1,6 +1,7 @@
 """JSON of what agents made, whatever characters are in it.
 
-Half of an emoji (a lone surrogate, as models and file names bring them) is no UTF-8: pydantic refuses to write it and cannot read
+Half of an emoji (a lone surrogate, as models and file names bring them) is no UTF-8: pydantic refuses to write it
+and cannot read
 it. `json` can do both, so it takes over where that happens.
 """
 
@@ -23,7 +24,9 @@ def json_of(model: BaseModel) -> str:
 
 
 def snapshot(state: object) -> str:
-    """Data as JSON, cut off from its owner, who may go on changing it. Raises PydanticSerializationError, ValueError."""
+    """Data as JSON, cut off from its owner, who may go on changing it. Raises PydanticSerializationError,
+    ValueError.
+    """
     return _ENCODER.encode(state)
 
 

@@ -94,4 +94,4 @@ def _clip(text: str, characters: int) -> str:
         return text
     head = characters * 3 // 4
     left_out = len(text) - characters
-    return f"{text[:head]}\n... {left_out} characters left out ...\n{text[-(characters - head):]}"
+    return f"{text[:head]}\n... {left_out} characters left out ...\n{text[-(characters - head) :]}"

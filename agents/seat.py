@@ -73,7 +73,9 @@ class Seat:
     model_name: str | None = None
     model_kind: ModelKind | None = None
     _stale: bool = False
-    """Whether the agent is to be given `state` back before it speaks: an attempt failed, or the process is a new one."""
+    """Whether the agent is to be given `state` back before it speaks: an attempt failed, or the process is a new
+    one.
+    """
     _spoken: WholeTurn | None = None
 
     def speak(self, inbox: Sequence[BaseChatMessage], token: CancellationToken) -> AsyncIterator[Item]:

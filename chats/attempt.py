@@ -14,7 +14,14 @@ from pydantic import BaseModel
 
 from moot.agents.effects import SCOPE, Effect
 from moot.chats.events import (
-    TYPES, Draft, EffectCompleted, EffectFailed, EffectIntended, EffectUnknown, Spent, Warned,
+    TYPES,
+    Draft,
+    EffectCompleted,
+    EffectFailed,
+    EffectIntended,
+    EffectUnknown,
+    Spent,
+    Warned,
 )  # fmt: skip
 from moot.chats.journal import Journal
 from moot.chats.state import OpenTurn, State
@@ -26,7 +33,7 @@ T = TypeVar("T")
 _NOTHING = Spent()
 
 
-class LimitHit(Exception):  # noqa: N818 - a limit is no error: it ends the run with an outcome
+class LimitHit(Exception):
     """An effect did not fit what the run may still spend; it was not performed."""
 
     def __init__(self, stop: Stop) -> None:
@@ -130,7 +137,7 @@ class Attempt:
             await self._journal.flush()
         except asyncio.CancelledError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the driver is told
             await self.fail(error)
 
     def _known(self, key: str, result: T) -> T:
@@ -142,7 +149,7 @@ class Attempt:
     def _agreed(self, key: str, digest: str) -> str:
         """The key under which this request may look for a result: another request's result is never served."""
         while (old := self.turn.recorded.get(key)) is not None and old.digest != digest:
-            text = f"{self.turn.participant} asked for something else than before the interruption ({key}); it is made anew"
+            text = f"{self.turn.participant} asked for something else than before the interruption ({key}); made anew"
             self._record(Warned(text=text, facts={"key": key, "recorded": old.digest, "now": digest}), key)
             here = SCOPE.get()
             if here is None:

@@ -12,7 +12,9 @@ from moot.chats.errors import StoreError
 
 
 class FileBlobs:
-    """One file per content under `folder/ab/cdef...`, written beside and renamed, so that a name means whole content."""
+    """One file per content under `folder/ab/cdef...`, written beside and renamed, so that a name means whole
+    content.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -42,7 +44,7 @@ class FileBlobs:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-                os.replace(beside, path)
+                Path(beside).replace(path)
             except BaseException:
                 Path(beside).unlink(missing_ok=True)
                 raise

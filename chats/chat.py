@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,8 @@ async def drive(table: Table) -> None:
     """The loop. Returns when the run is finished, or paused because somebody asked for it."""
     while (stop := table.ended()) is None:
         if table.pausing:
-            return await table.pause(table.pausing)
+            await table.pause(table.pausing)
+            return
         if not table.state.open:  # else a step that was cut off goes on
             stop = await table.choose()
         stop = stop or await table.take_turns()
@@ -55,7 +56,7 @@ class Chat:
     """
 
     participants: Sequence[Participant]
-    speakers: SpeakerPolicy = RoundRobin()
+    speakers: SpeakerPolicy = field(default_factory=RoundRobin)
     stop: Rule | None = None
     limits: Limits | None = None
     model: str | ModelSpec | ChatCompletionClient | None = None
@@ -63,7 +64,9 @@ class Chat:
     result: ResultSpec | None = None
     playbooks: Callable[[str], Playbook] = find_playbook
     source: dict[str, object] | None = None
-    """The resolved chat file, where there is one: stored in the first event, so that the run can be opened by id alone."""
+    """The resolved chat file, where there is one: stored in the first event, so that the run can be opened by id
+    alone.
+    """
 
     def __post_init__(self) -> None:
         check_chat(self)

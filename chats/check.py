@@ -53,7 +53,9 @@ def _check_names(chat: Chat) -> None:
         if not name.isidentifier():
             raise UserError(f"participant {name!r}: a name is letters, digits and _, and begins with no digit")
         if name in ("user", "moot"):
-            raise UserError(f"participant {name!r}: that name is taken by the {'task' if name == 'user' else 'runtime'}")
+            raise UserError(
+                f"participant {name!r}: that name is taken by the {'task' if name == 'user' else 'runtime'}"
+            )
         seen.add(name)
     for participant in chat.participants:
         if isinstance(participant, Executor):
@@ -87,7 +89,9 @@ def _check_models(chat: Chat) -> None:
             continue
         model = participant.model if participant.model is not None else chat.model
         if model is None:
-            raise UserError(f"assistant {participant.name!r} has no model: give it one, or give the chat one (model=...)")
+            raise UserError(
+                f"assistant {participant.name!r} has no model: give it one, or give the chat one (model=...)"
+            )
         if chat.limits is not None and chat.limits.usd is not None and not priced(model):
             raise UserError(
                 f"a usd limit needs a price for every model, and {participant.name!r} has an unpriced one: "

@@ -1,6 +1,7 @@
 """The events of a run's journal: one model per type, and the envelope they travel in.
 
-Envelope: `{v, seq, ts, run, turn, attempt, type, participant, span, data}`. `seq` is dense and starts at 1, `ts` is seconds
+Envelope: `{v, seq, ts, run, turn, attempt, type, participant, span, data}`. `seq` is dense and starts at 1, `ts` is
+seconds
 since the epoch by the store's clock, `turn` is 0 outside turns, `span` is the key of the effect an event belongs to.
 Consumers ignore types they do not know. `v` rises only on a breaking change.
 """
@@ -40,7 +41,9 @@ class Spent(Data):
 
 
 class RunCreated(Data):
-    """The first event: everything needed to say what this run is. `chat` is the resolved chat file, if it came from one."""
+    """The first event: everything needed to say what this run is. `chat` is the resolved chat file, if it came from
+    one.
+    """
 
     type: ClassVar[str] = "run.created"
     chat: str
@@ -121,8 +124,10 @@ class TurnStarted(Data):
 
 
 class TurnFinished(Data):
-    """The attempt that counts. `contexts` is what each context of the participant gained: a number is a message of its inbox,
-    a text the key of a result, else the message itself. `state` is the key of the result that holds its changed state."""
+    """The attempt that counts. `contexts` is what each context of the participant gained: a number is a message of
+    its inbox,
+    a text the key of a result, else the message itself. `state` is the key of the result that holds its changed state.
+    """
 
     type: ClassVar[str] = "turn.finished"
     reply: Message
@@ -252,7 +257,8 @@ class Event(NamedTuple):
     def envelope(self, run: str) -> dict[str, object]:
         """As exports and `--display jsonl` show it."""
         return {
-            "v": VERSION, "seq": self.seq, "ts": self.ts, "run": run, "turn": self.turn, "attempt": self.attempt, "type": self.type,
+            "v": VERSION, "seq": self.seq, "ts": self.ts, "run": run, "turn": self.turn, "attempt": self.attempt,
+            "type": self.type,
             "participant": self.participant, "span": self.span, "data": json.loads(dumped(self.data)),
         }  # fmt: skip
 

@@ -174,14 +174,14 @@ class _Filler:
         if asked_for is None:
             asked_for = path in self.source.overridden
         folders = [Path.cwd(), self.base_dir] if asked_for else [self.base_dir]
-        candidates = [folder / os.path.expanduser(text) for folder in folders]  # noqa: PTH111 - Path's raises
+        candidates = [folder / Path(text).expanduser() for folder in folders]
         try:
             found = next((path for path in candidates if path.exists()), None)
             message = _not_usable(found) if found else None
         except OSError as error:
             found, message = None, f"cannot be looked at: {error.strerror}"
         if found is not None and message is None:
-            return Path(os.path.abspath(found))  # noqa: PTH100 - resolve() would give a link its target's name
+            return found.absolute()
         hint = None
         if found is None and message is None:
             message, hint = "no such file", _similar(candidates)

@@ -17,6 +17,7 @@ def rebuild(run: str, created: RunCreated) -> Chat:
 
     if created.spec is None:
         raise UserError(
-            f"run {run} was made of Python objects (chat {created.chat!r}): open it with them, open_run({run!r}, chat=...)"
+            f"run {run} was made of Python objects (chat {created.chat!r}): "
+            f"open it with them, open_run({run!r}, chat=...)"
         )
     return chat_from_source(created.spec)

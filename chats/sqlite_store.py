@@ -1,7 +1,8 @@
 """Journals in one SQLite file.
 
 One writer thread owns the connection. It takes every job that is waiting, does all of them in one `BEGIN IMMEDIATE`
-transaction, and tells each caller how its own went (group commit). WAL with `synchronous=FULL`: what was acknowledged survives
+transaction, and tells each caller how its own went (group commit). WAL with `synchronous=FULL`: what was
+acknowledged survives
 a power cut. Reads go the same way, so a reader in this process always sees what was acknowledged.
 """
 
@@ -29,10 +30,12 @@ SCHEMA_VERSION = 1
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS run(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, chat TEXT NOT NULL, head INTEGER NOT NULL DEFAULT 0,
-  epoch INTEGER NOT NULL DEFAULT 0, owner TEXT, until REAL NOT NULL DEFAULT 0, status TEXT NOT NULL DEFAULT 'created')""",
+  epoch INTEGER NOT NULL DEFAULT 0, owner TEXT, until REAL NOT NULL DEFAULT 0, status TEXT NOT NULL DEFAULT
+  'created')""",
     """CREATE TABLE IF NOT EXISTS event(
   run INTEGER NOT NULL, seq INTEGER NOT NULL, ts REAL NOT NULL, turn INTEGER NOT NULL, attempt INTEGER NOT NULL,
-  type TEXT NOT NULL, participant TEXT NOT NULL, span TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY(run, seq)) WITHOUT ROWID""",
+  type TEXT NOT NULL, participant TEXT NOT NULL, span TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY(run, seq))
+  WITHOUT ROWID""",
 )
 _LIST = """
 SELECT r.name, r.chat, r.status, r.owner, r.until,
@@ -133,7 +136,8 @@ class SqliteStore:
         """Every run, newest first."""
         now = time.time()
         return [
-            RunRow(name, chat, status, outcome, turns, started or 0.0, int(given), int(taken), None if unpriced else usd,
+            RunRow(name, chat, status, outcome, turns, started or 0.0, int(given), int(taken), None if unpriced else
+            usd,
                    owner is not None and until > now and not is_dead(owner))
             for name, chat, status, owner, until, outcome, turns, started, given, taken, usd, unpriced
             in await self._submit(lambda db: db.execute(_LIST).fetchall())
@@ -190,7 +194,7 @@ class SqliteStore:
                 except ChatError as refused:  # it wrote nothing: the others may go on
                     outcome.append((future, None, refused))
             self._db.execute("COMMIT")
-        except Exception as error:  # never acknowledge what may not be on disk
+        except Exception as error:  # noqa: BLE001 - never acknowledge what may not be on disk
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             if len(jobs) > 1:  # one that cannot be done must not take the others with it
@@ -239,7 +243,9 @@ def _prepare(db: sqlite3.Connection, path: Path, synchronous: str) -> None:
 
 
 def _write_ahead(db: sqlite3.Connection) -> None:
-    """SQLite's own patience (`timeout`) does not cover this switch: processes that meet at a new file are told `locked`."""
+    """SQLite's own patience (`timeout`) does not cover this switch: processes that meet at a new file are told
+    `locked`.
+    """
     for last in (*(False,) * 200, True):
         try:
             db.execute("PRAGMA journal_mode=WAL")
@@ -260,11 +266,11 @@ def _written(run: str, event: Event) -> str:
 
 
 def _event(run: str, row: tuple[Any, ...]) -> Event:
-    seq, ts, turn, attempt, type, participant, span, data = row
+    seq, ts, turn, attempt, kind, participant, span, data = row
     try:
-        return Event(type, turn, attempt, participant, read(type, data), span, seq, ts)
+        return Event(kind, turn, attempt, participant, read(kind, data), span, seq, ts)
     except (ValidationError, ValueError, TypeError):
-        raise StoreError(f"event {seq} of run {run} ({type}) cannot be read: its row is damaged") from None
+        raise StoreError(f"event {seq} of run {run} ({kind}) cannot be read: its row is damaged") from None
 
 
 def _tell(outcome: Sequence[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:

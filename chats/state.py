@@ -1,4 +1,6 @@
-"""State = fold(events): everything a run knows about itself. Driving a run and reading one back apply the same events."""
+"""State = fold(events): everything a run knows about itself. Driving a run and reading one back apply the same
+events.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,29 @@ from hashlib import blake2b
 from typing import Literal, NamedTuple
 
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, MessageFactory
+from pydantic import BaseModel
 
 from moot.agents.ran import RanBlock, StoredFile
 from moot.chats.errors import StoreError
 from moot.chats.events import (
-    BudgetWarning, CodeFinished, EffectCompleted, EffectFailed, EffectIntended, EffectUnknown, Event, Inner, MessageSaid,
-    RunCreated, RunFinished, RunPaused, RunResumed, RunStarted, SpeakerSelected, Spent, TurnAbandoned, TurnFailed, TurnFinished,
+    BudgetWarning,
+    CodeFinished,
+    EffectCompleted,
+    EffectFailed,
+    EffectIntended,
+    EffectUnknown,
+    Event,
+    MessageSaid,
+    RunCreated,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    SpeakerSelected,
+    Spent,
+    TurnAbandoned,
+    TurnFailed,
+    TurnFinished,
     TurnStarted,
 )  # fmt: skip
 from moot.termination.ledger import Cost, Ledger
@@ -34,7 +53,9 @@ class Recorded(NamedTuple):
 
 @dataclass(slots=True)
 class OpenTurn:
-    """A turn that was given to somebody and is not finished. Everything but `recorded` belongs to the latest attempt."""
+    """A turn that was given to somebody and is not finished. Everything but `recorded` belongs to the latest
+    attempt.
+    """
 
     number: int
     step: int
@@ -122,12 +143,8 @@ class State:
         match event.data:
             case CodeFinished() as data:
                 self.open[event.turn].code.append(data)
-            case EffectFailed(key=key):
-                turn = self.open[event.turn]
-                turn.recorded[key] = turn.recorded[key]._replace(state="failed")
-                self.ledger.release(f"{event.turn}/{key}")
-            case EffectUnknown(key=key):
-                self.ledger.release(f"{event.turn}/{key}")
+            case EffectFailed(key=key) | EffectUnknown(key=key):
+                self._came_to_nothing(event, key)
             case TurnFailed(seconds=seconds) | TurnAbandoned(seconds=seconds):
                 turn = self.open[event.turn]
                 turn.running = False
@@ -139,16 +156,27 @@ class State:
                 self.ledger.warned.add(limit)
             case RunCreated() as data:
                 self._created(event, data)
+            case _:
+                self._status(event.data)
+
+    def _status(self, data: BaseModel) -> None:
+        match data:
             case RunStarted() | RunResumed():
                 self.status, self.finished, self.paused = "running", None, ""
                 for turn in self.open.values():
                     turn.failures = 0
             case RunPaused(reason=reason):
                 self.status, self.paused = "paused", reason
-            case RunFinished() as data:
+            case RunFinished():
                 self.status, self.finished = "finished", data
-            case Inner() | _:
-                pass
+            case _:
+                pass  # inner events and warnings are for people; unknown types for a newer version
+
+    def _came_to_nothing(self, event: Event, key: str) -> None:
+        self.ledger.release(f"{event.turn}/{key}")
+        if isinstance(event.data, EffectFailed):
+            recorded = self.open[event.turn].recorded
+            recorded[key] = recorded[key]._replace(state="failed")
 
     def _created(self, event: Event, data: RunCreated) -> None:
         self.created, self.started = data, event.ts

@@ -1,4 +1,6 @@
-"""What keeps journals. State is a fold of the events; a store keeps nothing else, but for content too large for a row."""
+"""What keeps journals. State is a fold of the events; a store keeps nothing else, but for content too large for a
+row.
+"""
 
 from __future__ import annotations
 

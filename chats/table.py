@@ -15,7 +15,14 @@ from moot.agents.seat import Seat, Workplace
 from moot.chats.attempt import LimitHit
 from moot.chats.errors import StoreError, UserError
 from moot.chats.events import (
-    BudgetWarning, MessageSaid, RunFinished, RunPaused, RunResumed, RunStarted, SpeakerSelected, Warned,
+    BudgetWarning,
+    MessageSaid,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    SpeakerSelected,
+    Warned,
 )  # fmt: skip
 from moot.chats.journal import Journal
 from moot.chats.result import ResultSpec, result_of
@@ -83,8 +90,8 @@ class Table:
         files = {f.name: f.sha256 for f in (*self.state.created.inputs.get(name, ()), *made)}
         content = {n: await self.store.blobs.get(digest) for n, digest in files.items()}
         told = (run for turn in self.state.transcript.history if turn.participant == name for run in turn.code_runs)
-        ran = any(block.skipped is None for block in (*cut_off, *told))
-        return Workplace(self.state.run, content, resumed=ran)
+        skipped = [*(block.skipped for block in cut_off), *(run.skipped for run in told)]
+        return Workplace(self.state.run, content, resumed=None in skipped)
 
     def ended(self) -> Stop | None:
         """A goal wins over a limit that holds at the same step."""

@@ -24,7 +24,7 @@ LEAVE_SECONDS = 0.5
 _STARTED = TurnStarted()
 
 
-class TurnFailure(Exception):  # noqa: N818 - it is recorded already; the driver only needs to know
+class TurnFailure(Exception):
     """The attempt failed and is recorded as `turn.failed`; `cause` says whose failure it was (`model`, or empty)."""
 
     def __init__(self, who: str, error: BaseException, cause: str) -> None:

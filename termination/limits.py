@@ -14,7 +14,8 @@ class Limits:
     `usd` needs models with a price; `seconds` is time of work (waiting for people does not count);
     `code_runs` counts blocks of code.
 
-    Raises ValueError for a value that is not above zero and when none of turns, rounds, tokens, usd and seconds is given.
+    Raises ValueError for a value that is not above zero and when none of turns, rounds, tokens, usd and seconds is
+    given.
     """
 
     turns: int | None = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from moot.termination.ledger import Ledger
 from moot.termination.outcome import Outcome, Stop
-from moot.termination.transcript import Transcript, Turn
+from moot.termination.transcript import Transcript
 
 REASON_CHARACTERS = 200
 CODE, ANYTHING = "<code>", "<anything>"
@@ -34,7 +34,9 @@ class Rule:
 
     @property
     def watches(self) -> frozenset[str]:
-        """What this rule looks at: participants by name, `CODE` for whoever runs code, `ANYTHING` when it cannot be told."""
+        """What this rule looks at: participants by name, `CODE` for whoever runs code, `ANYTHING` when it cannot be
+        told.
+        """
         return frozenset()
 
     def stop(self, reason: str, said: Transcript) -> Stop:
@@ -148,7 +150,7 @@ class When(Rule):
         return frozenset((ANYTHING,))
 
 
-def says(
+def says(  # noqa: PLR0913 - three ways to have said it, and what every rule has
     participant: str,
     starts: str | None = None,
     *,
@@ -157,7 +159,8 @@ def says(
     outcome: Outcome = Outcome.GOAL,
     id: str | None = None,
 ) -> Says:
-    """End when `participant` says the text: `starts` a line with it, `contains` it, or `matches` the regular expression.
+    """End when `participant` says the text: `starts` a line with it, `contains` it, or `matches` the regular
+    expression.
 
     Exactly one of the three. Raises ValueError for none, several, an empty text or a bad expression.
     """
@@ -179,14 +182,18 @@ def says(
 
 
 def code_succeeded(*, outcome: Outcome = Outcome.GOAL, id: str = "code_succeeded") -> CodeSucceeded:
-    """End when the latest block of code ended with exit code 0. Usually with another: `says(...) & code_succeeded()`."""
+    """End when the latest block of code ended with exit code 0. Usually with another: `says(...) &
+    code_succeeded()`.
+    """
     return CodeSucceeded(id=id, outcome=outcome)
 
 
 def when(
     question: Callable[[Transcript, Ledger], Answer], *, outcome: Outcome = Outcome.GOAL, id: str | None = None
 ) -> When:
-    """End when the callable says so: it gets the transcript and the ledger and answers a reason, True, a `Stop`, or no."""
+    """End when the callable says so: it gets the transcript and the ledger and answers a reason, True, a `Stop`, or
+    no.
+    """
     return When(id=id or f"when({getattr(question, '__name__', 'callable')})", outcome=outcome, question=question)
 
 

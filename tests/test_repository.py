@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from moot.sandbox import images
+from moot.sandbox.docker import DEFAULT_IMAGE
 from scripts.machine import image as setup_image
 
 ROOT = Path(__file__).parent.parent
@@ -55,7 +56,7 @@ def test_every_script_can_be_run_and_is_bash_without_mistakes(script: str) -> No
 
 
 def test_setup_looks_for_the_image_that_the_code_uses() -> None:
-    assert f"{setup_image.NAME}:{setup_image.VERSION}" == images.DEFAULT_IMAGE
+    assert f"{setup_image.NAME}:{setup_image.VERSION}" == DEFAULT_IMAGE
     assert setup_image.VERSION == images.VERSION
 
 

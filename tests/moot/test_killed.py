@@ -1,6 +1,7 @@
 """The main job, killed with SIGKILL around every commit of its journal and gone on with by another process.
 
-Whatever is lost with the process, the answer is the same, nothing that was recorded is done again, and no container stays.
+Whatever is lost with the process, the answer is the same, nothing that was recorded is done again, and no container
+stays.
 """
 
 import json
@@ -82,11 +83,14 @@ async def test_a_run_killed_at_a_commit_goes_on_to_the_same_answer(commit: int, 
     over = any(e.type == "run.finished" for e in await store.load(run))
     going_on = moot(tmp_path, "resume", run, "--json")
     if over:
-        assert going_on.returncode == 2 and "nothing to resume" in going_on.stderr
+        assert going_on.returncode == 2
+        assert "nothing to resume" in going_on.stderr
     else:
         assert going_on.returncode == 0, going_on.stderr
         answer = json.loads(going_on.stdout)
-        assert answer["outcome"] == "goal" and "r = -0.83" in answer["result"] and answer["turns"] == 4
+        assert answer["outcome"] == "goal"
+        assert "r = -0.83" in answer["result"]
+        assert answer["turns"] == 4
         assert [a["name"] for a in answer["artifacts"]] == ["plot.png"]
     events = await store.load(run)
     await store.close()

@@ -46,9 +46,13 @@ async def test_the_answer_is_the_number_that_the_sandbox_printed_and_the_plot_is
     assert "r = -0.83" in str(run.result)
     (plot,) = run.artifacts
     data = await plot.read()
-    assert plot.name == "plot.png" and data.startswith(b"\x89PNG") and len(data) == plot.bytes
+    assert plot.name == "plot.png"
+    assert data.startswith(b"\x89PNG")
+    assert len(data) == plot.bytes
     assert run.created.model_kind == "scripted"
-    assert run.usage.priced and run.usage.usd == 0.0 and run.usage.input_tokens > 0
+    assert run.usage.priced
+    assert run.usage.usd == 0.0
+    assert run.usage.input_tokens > 0
 
 
 async def test_two_other_columns_give_another_answer(chat: Path, store: SqliteStore) -> None:
@@ -62,13 +66,15 @@ async def test_another_table_gives_another_answer(chat: Path, store: SqliteStore
     table.write_text("a,b\n1,9\n2,7\n3,5\n4,3\n5,1\n6,-1\n")
     run = await run_chat(chat, store, inputs__file=str(table), inputs__x="a", inputs__y="b")
     assert run.outcome is Outcome.GOAL
-    assert "r = -1.00" in str(run.result) and "6 rows of line.csv" in str(run.result)
+    assert "r = -1.00" in str(run.result)
+    assert "6 rows of line.csv" in str(run.result)
 
 
 async def test_a_renamed_file_is_still_the_file(chat: Path, store: SqliteStore) -> None:
     (chat.parent / "data" / "auto-mpg.csv").rename(chat.parent / "data" / "my cars.csv")
     run = await run_chat(chat, store, inputs__file=str(chat.parent / "data" / "my cars.csv"))
-    assert run.outcome is Outcome.GOAL and "my cars.csv" in str(run.result)
+    assert run.outcome is Outcome.GOAL
+    assert "my cars.csv" in str(run.result)
 
 
 async def test_renamed_participants_play_the_same_parts(chat: Path, store: SqliteStore) -> None:
@@ -78,13 +84,17 @@ async def test_renamed_participants_play_the_same_parts(chat: Path, store: Sqlit
     chat.write_text(text)
     assert list(yaml.safe_load(text)["participants"]) == ["ada", "bert", "runner_1", "cleo"]
     run = await run_chat(chat, store)
-    assert run.outcome is Outcome.GOAL and "r = -0.83" in str(run.result)
+    assert run.outcome is Outcome.GOAL
+    assert "r = -0.83" in str(run.result)
 
 
 async def test_a_column_that_is_not_there_fails_and_names_those_that_are(chat: Path, store: SqliteStore) -> None:
     run = await run_chat(chat, store, inputs__x="wieght")
-    assert run.outcome is Outcome.FAILED and run.result is None
-    assert run.stopped_by is not None and "wieght" in run.stopped_by.reason and "weight" in run.stopped_by.reason
+    assert run.outcome is Outcome.FAILED
+    assert run.result is None
+    assert run.stopped_by is not None
+    assert "wieght" in run.stopped_by.reason
+    assert "weight" in run.stopped_by.reason
 
 
 @pytest.mark.parametrize(
@@ -102,7 +112,8 @@ async def test_a_program_that_does_not_do_its_job_fails_the_run(
     assert planted in playbook.read_text()
     playbook.write_text(playbook.read_text().replace(planted, "pass"))
     run = await run_chat(chat, store)
-    assert run.outcome is Outcome.FAILED and run.result is None
+    assert run.outcome is Outcome.FAILED
+    assert run.result is None
     assert "-0.83" not in str(run.stopped_by)
     assert any(turn.text.lstrip().startswith(said) for turn in run.transcript.history)
 
@@ -112,14 +123,17 @@ async def test_a_program_that_computes_something_else_changes_the_answer(chat: P
     right = "np.corrcoef(pairs[given], pairs[wanted])"
     playbook.write_text(playbook.read_text().replace(right, "np.corrcoef(pairs[given], pairs[wanted] ** 2)"))
     run = await run_chat(chat, store)
-    assert "r = -0.83" not in str(run.result) and re.search(r"r = -0\.\d\d", str(run.result))
+    assert "r = -0.83" not in str(run.result)
+    assert re.search(r"r = -0\.\d\d", str(run.result))
 
 
 async def test_another_question_is_refused_by_the_script_instead_of_answered(chat: Path, store: SqliteStore) -> None:
     loaded = load_chat(chat, task="What is the capital of France?")
     run = await loaded.chat.run(loaded.task, store=store)
-    assert run.outcome is Outcome.FAILED and run.result is None
-    assert run.stopped_by is not None and run.stopped_by.rule == "planner-gave-up"
+    assert run.outcome is Outcome.FAILED
+    assert run.result is None
+    assert run.stopped_by is not None
+    assert run.stopped_by.rule == "planner-gave-up"
 
 
 @pytest.fixture(scope="module")
@@ -145,14 +159,18 @@ async def test_an_image_without_pandas_fails_the_run_and_says_so(
     chat: Path, store: SqliteStore, no_pandas: str
 ) -> None:
     run = await run_chat(chat, store, sandbox__image=no_pandas)
-    assert run.outcome is Outcome.FAILED and run.result is None and run.artifacts == []
-    assert run.stopped_by is not None and "No module named 'pandas'" in run.stopped_by.reason
+    assert run.outcome is Outcome.FAILED
+    assert run.result is None
+    assert run.artifacts == []
+    assert run.stopped_by is not None
+    assert "No module named 'pandas'" in run.stopped_by.reason
 
 
 async def test_an_image_that_is_not_there_ends_the_run_for_want_of_a_sandbox(chat: Path, store: SqliteStore) -> None:
     run = await run_chat(chat, store, sandbox__image="moot-test/nowhere:1")
     assert (run.outcome, run.cause, run.result) == (Outcome.FAILED, "sandbox", None)
-    assert run.stopped_by is not None and "moot-test/nowhere:1" in run.stopped_by.reason
+    assert run.stopped_by is not None
+    assert "moot-test/nowhere:1" in run.stopped_by.reason
 
 
 async def test_the_journal_holds_every_effect_once_and_what_the_code_did(chat: Path, store: SqliteStore) -> None:
@@ -163,4 +181,5 @@ async def test_the_journal_holds_every_effect_once_and_what_the_code_did(chat: P
     completed = [(e.turn, e.span) for e in events if isinstance(e.data, EffectCompleted)]
     assert intended == completed == [(1, "model/0"), (2, "model/0"), (3, "code/0"), (4, "model/0")]
     (ran,) = [e.data for e in events if isinstance(e.data, CodeFinished)]
-    assert ran.exit_code == 0 and [f.name for f in ran.files] == ["plot.png"]
+    assert ran.exit_code == 0
+    assert [f.name for f in ran.files] == ["plot.png"]

@@ -32,7 +32,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # A copy without what is merely lying about here: the build must not depend on it, nor pick it up.
     ignore = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "dist", "node_modules")
     shutil.copytree(ROOT, source, symlinks=True, ignore=ignore)
-    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", out]
+    build: list[str | Path] = [sys.executable, "-m", "build", "--no-isolation", "--outdir", out]
     run(*build, source)  # without --wheel or --sdist the wheel is built from the sdist
     return out
 
@@ -43,7 +43,7 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = tmp_path_factory.mktemp("empty") / "bin" / "python"
     run(UV, "venv", "--quiet", "--no-project", "--python", sys.executable, python.parent.parent)
     (wheel,) = built.glob("*.whl")
-    locked = ["--constraint", ROOT / "requirements.lock"]
+    locked: list[str | Path] = ["--constraint", ROOT / "requirements.lock"]
     run(UV, "pip", "install", "--quiet", "--python", python, *locked, f"{wheel}[openai]")
     run(UV, "pip", "install", "--quiet", "--python", python, "openai-agents")
     return python
@@ -105,6 +105,6 @@ def test_the_console_script_and_the_module_run(installed: Path, tmp_path: Path) 
 
 
 def test_the_core_needs_at_most_35_packages(tmp_path: Path) -> None:
-    locked = ["--constraint", ROOT / "requirements.lock"]
+    locked: list[str | Path] = ["--constraint", ROOT / "requirements.lock"]
     listed = run(UV, "pip", "compile", "--quiet", "--no-header", "--no-annotate", *locked, ROOT / "pyproject.toml")
     assert 8 < len(listed.split()) <= 35

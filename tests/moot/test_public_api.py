@@ -7,7 +7,8 @@ import moot
 NAMES = """
 Artifact Assistant Chat ChatError Choice Docker Execution Executor Fenced Ledger Limits MemoryStore ModelError ModelSpec
 Outcome PlaybookError Price ResultSpec Rule Run SandboxError SpeakerPolicy SpecError SqliteStore Stop StoreError
-Transcript Turn Usage UserError __version__ assistant code_succeeded executor graph load_chat open_run round_robin says when
+Transcript Turn Usage UserError __version__ assistant code_succeeded executor graph load_chat open_run round_robin
+says when
 """.split()
 
 

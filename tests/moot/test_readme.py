@@ -17,7 +17,12 @@ from moot import load_chat
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-PROGRAM = "import random\nrandom.seed(1)\nn = 4000\nprint('pi =', 4 * sum(random.random()**2 + random.random()**2 < 1 for _ in range(n)) / n)"
+PROGRAM = """
+import random
+random.seed(1)
+n = 4000
+print("pi =", 4 * sum(random.random() ** 2 + random.random() ** 2 < 1 for _ in range(n)) / n)
+"""
 
 
 def fenced(language: str) -> list[str]:
@@ -43,10 +48,11 @@ class Answers(BaseHTTPRequestHandler):
         head = {"id": "x", "created": 1, "model": asked["model"]}
         if not asked.get("stream"):
             choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-            return self._send(
+            self._send(
                 "application/json",
                 json.dumps({**head, "object": "chat.completion", "choices": [choice], "usage": usage}),
             )
+            return
         chunk = {**head, "object": "chat.completion.chunk"}
         parts = [
             {
