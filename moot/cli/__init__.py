@@ -14,11 +14,11 @@ def main() -> NoReturn:
         if reconfigure is not None:
             reconfigure(errors="replace")  # a terminal that knows no Unicode shows question marks
     code = _answer()
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:  # the reader has gone: no complaint when the interpreter flushes again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # its reader has gone: no complaint when the interpreter flushes again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     raise SystemExit(code)
 
 

@@ -46,6 +46,14 @@ def prepare(wanted: Path | None) -> None:
         raise UserError(f"cannot write artifacts to {wanted}: permission denied")
 
 
+def found(run: str, file: StoredFile) -> Path:
+    """Where a file of a run can be opened: its copy under its own name, else the stored content."""
+    copy = _free(folder_for(run, None), file.name, set())
+    if copy.is_file() and copy.stat().st_size == file.size:
+        return copy
+    return home().absolute() / "blobs" / file.sha256[:2] / file.sha256[2:]
+
+
 async def copy_out(files: Iterable[StoredFile], blobs: Blobs, folder: Path) -> list[CopiedFile]:
     """Write each file under its name into the folder, replacing what an earlier run left there.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from moot.chats.clean import clean, shown_json
 
@@ -20,26 +21,42 @@ def console(*, stderr: bool = True) -> Console:
     """Rich on one of the streams. Nothing in a text is markup, an emoji code or worth highlighting."""
     from rich.console import Console
 
+    class Patient(Console):
+        """Falls silent when its reader has gone; Rich would end the process, and the run with it."""
+
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else LOG_WIDTH
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, legacy_windows=False, width=width)
+    return Patient(stderr=stderr, markup=False, emoji=False, highlight=False, legacy_windows=False, width=width)
 
 
 def say(text: str) -> None:
     """A line on stderr, made safe."""
-    print(clean(text), file=sys.stderr, flush=True)
+    _write(sys.stderr, clean(text) + "\n")
 
 
 def result(text: str) -> None:
     """A text on stdout, made safe."""
-    sys.stdout.write(clean(text).rstrip("\n") + "\n")
-    sys.stdout.flush()
+    _write(sys.stdout, clean(text).rstrip("\n") + "\n")
 
 
 def result_json(value: object) -> None:
     """One JSON value on stdout."""
-    sys.stdout.write(shown_json(value) + "\n")
-    sys.stdout.flush()
+    _write(sys.stdout, shown_json(value) + "\n")
+
+
+def write(text: str) -> None:
+    """A text on stdout that is safe already."""
+    _write(sys.stdout, text)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """A reader that has gone changes nothing about how the process ends."""
+    with contextlib.suppress(BrokenPipeError):
+        stream.write(text)
+        stream.flush()
 
 
 def table(renderable: RenderableType) -> None:

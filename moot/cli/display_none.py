@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
+from moot.chats.clean import clean_line
 from moot.chats.events import Draft, Event
 from moot.chats.story import Story
+from moot.cli.consoles import say
+from moot.termination.outcome import Outcome
 
 
 class NoDisplay:
@@ -22,13 +23,17 @@ class NoDisplay:
 
     def notice(self, text: str) -> None:
         """One line on stderr: it answers something the user did."""
-        print(text, file=sys.stderr, flush=True)
+        say(text)
 
     def hint(self, text: str) -> None:
         """Not shown."""
 
     def end(self, story: Story) -> None:
-        """Not shown."""
+        """One line for a run that did not reach its goal: an exit code alone explains nothing."""
+        done = story.finished
+        if done is not None and done.outcome is not Outcome.GOAL:
+            rule = f"rule {clean_line(done.rule, 80)}, turn {done.turn}"
+            say(f"{done.outcome}: {clean_line(done.reason)} ({rule})")
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from moot.chats.errors import StoreError, UserError
 from moot.cli import artifact_files
 from moot.cli.conduct import Conducted, Conductor, Interrupts
-from moot.cli.consoles import result, result_json
+from moot.cli.consoles import result, result_json, say
 from moot.cli.display import Display
 from moot.cli.exit_codes import ExitCode, exit_code
 from moot.cli.options import Mode
@@ -78,5 +77,5 @@ class Drive:
         try:
             return await artifact_files.copy_out(done.story.files.values(), self.store.blobs, folder)
         except (StoreError, UserError) as error:
-            print(f"warning: {error}", file=sys.stderr)
+            say(f"warning: {error}")
             return []

@@ -82,11 +82,10 @@ def export(
     ] = None,
 ) -> None:
     """Write a run down, from its journal alone."""
-    import sys
-
     from moot.chats import export as exports
     from moot.chats.errors import UserError
     from moot.chats.story import Story
+    from moot.cli.consoles import write
 
     name, _, events = wait(_journal(run))
     if format is Format.JSONL:
@@ -94,7 +93,7 @@ def export(
     else:
         text = exports.markdown(Story.of(name, events))
     if output is None:
-        sys.stdout.write(text)
+        write(text)
         return
     try:
         output.write_text(text, encoding="utf-8")

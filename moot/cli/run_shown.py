@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from moot.agents.ran import RanBlock, StoredFile
+from moot.agents.ran import RanBlock
 from moot.chats.events import Event
-from moot.chats.home import home
 from moot.chats.story import Block, Story, Telling
-from moot.cli.artifact_files import CopiedFile
+from moot.cli.artifact_files import CopiedFile, found
 from moot.cli.consoles import console
 from moot.cli.display_plain import PlainDisplay
 from moot.cli.exit_codes import exit_code
@@ -29,7 +27,7 @@ def show(run: str, called: str, events: Sequence[Event]) -> None:
     if story.finished is not None and story.finished.result is not None:
         display.hint(f"result: {story.finished.result}")
     for file in story.files.values():
-        display.hint(f"file {file.name} ({file.size} bytes, sha256 {file.sha256}) in {_path(file)}")
+        display.hint(f"file {file.name} ({file.size} bytes, sha256 {file.sha256}) in {found(run, file)}")
     for name, usage in story.by_participant.items():
         parts = [tokens(usage.tokens), money(usage)] if usage.tokens else []
         parts += [count(usage.code_runs, "code run")] if usage.code_runs else []
@@ -56,7 +54,7 @@ def shown_object(story: Story) -> Json:
     done, created = story.finished, story.created
     status = "finished" if done is not None else "paused"
     code = exit_code(done.outcome if done is not None else None, done.cause if done is not None else "")
-    files = [CopiedFile(f.name, f.size, f.sha256, _path(f)) for f in story.files.values()]
+    files = [CopiedFile(f.name, f.size, f.sha256, found(story.run, f)) for f in story.files.values()]
     return {
         **run_object(story, status, code, files),
         "started": time_of(story.started),
@@ -88,8 +86,3 @@ def _turn(telling: Telling) -> Json:
 def _block(block: Block) -> Json:
     ran = RanBlock.model_dump(block.ran, mode="json") if block.ran is not None else {}
     return {**ran, "language": block.language, "code": block.code}
-
-
-def _path(file: StoredFile) -> Path:
-    """Where its content lies."""
-    return home().absolute() / "blobs" / file.sha256[:2] / file.sha256[2:]
