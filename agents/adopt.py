@@ -1,11 +1,9 @@
 """The one seam with AutoGen's agents: `adopt` gives a twin whose effects go through the journal.
 
 The user's agent is never touched: the twin is a shallow copy with `_model_client` and `_model_context` replaced. Only
-`AssistantAgent` itself is adopted; a subclass that overrides how it speaks, and any other agent, keeps its state to
-itself, so
-its whole turn is one effect and its `save_state()` is recorded after each of its turns that changed it (which costs
-what that
-state weighs). Such an agent is not copied: it speaks in one run at a time.
+`AssistantAgent` itself is adopted. A subclass that overrides how it speaks, and any other agent, keeps its state to
+itself: its whole turn is one effect, and its `save_state()` is recorded after each of its turns that changed it, which
+costs what that state weighs. Such an agent is not copied: it speaks in one run at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ import copy
 
 from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.base import ChatAgent
-from autogen_agentchat.messages import StructuredMessage
+from autogen_agentchat.messages import BaseChatMessage, StructuredMessage
 from autogen_core.model_context import ChatCompletionContext
 
 from moot.agents.context import JournalContext
@@ -33,7 +31,7 @@ def adopt(agent: ChatAgent, model: Model | None = None) -> Seat:
         return Seat(agent.name, agent, works=agent)
     if not isinstance(agent, AssistantAgent) or _overrides(agent):
         other = Seat(agent.name, agent, state="")
-        for made in agent.produced_message_types:
+        for made in (*agent.produced_message_types, *_structured(agent)):
             if not other.messages.is_registered(made):
                 other.messages.register(made)
         return other
@@ -45,9 +43,15 @@ def adopt(agent: ChatAgent, model: Model | None = None) -> Seat:
     kind = model.kind if model is not None else "real"
     name = model.name if model is not None else type(agent._model_client).__name__
     seat = Seat(agent.name, twin, contexts={"": context}, model_name=name, model_kind=kind)
-    if twin._output_content_type is not None:
-        seat.messages.register(StructuredMessage[twin._output_content_type])  # type: ignore[name-defined]
+    for made in _structured(twin):
+        seat.messages.register(made)
     return seat
+
+
+def _structured(agent: ChatAgent) -> tuple[type[BaseChatMessage], ...]:
+    """What an assistant with an output type answers with: the message factory does not know it."""
+    kind = agent._output_content_type if isinstance(agent, AssistantAgent) else None
+    return () if kind is None else (StructuredMessage[kind],)  # type: ignore[valid-type]
 
 
 def _overrides(agent: AssistantAgent) -> bool:

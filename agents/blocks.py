@@ -32,7 +32,7 @@ def find_blocks(text: str) -> Found:
     """The fenced blocks that can be run. A block without a language is Python where it parses as Python."""
     blocks: list[Block] = []
     others: list[str] = []
-    for _, label, code in _FENCE.findall(text):
+    for _, label, code in _FENCE.findall(text.replace("\r\n", "\n")):
         language = _NAMES.get(label.lower()) or ("python" if not label and _is_python(code) else None)
         if language and code.strip():
             blocks.append(Block(language, code))

@@ -62,6 +62,10 @@ class Conversation(Protocol):
         """Store content for good and give its sha256 digest in hex."""
         ...
 
+    async def kept(self, digest: str) -> bytes:
+        """The content that `keep` was given."""
+        ...
+
 
 class Scope:
     """A place in the tree of calls; numbers its effects per kind (or id), so that parallel branches share no

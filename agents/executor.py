@@ -79,6 +79,8 @@ class ExecutorAgent(BaseChatAgent):
         self._opening: asyncio.Task[OpenBox] | None = None
         self._exits = AsyncExitStack()
         self._lost = False
+        self._made: dict[str, str] = {}
+        """What the blocks left in the workspace since it was opened: name to digest."""
 
     @property
     def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
@@ -90,13 +92,16 @@ class ExecutorAgent(BaseChatAgent):
         self._workplace = workplace
         self._lost = workplace.resumed
         if self._spec.sandbox is not None:
-            self._opening = asyncio.get_running_loop().create_task(self._open())
-            self._opening.add_done_callback(lambda t: t.cancelled() or t.exception())  # raised where it is awaited
+            self._begin(workplace.files)
 
-    async def _open(self) -> OpenBox:
+    def _begin(self, files: Mapping[str, bytes]) -> None:
+        self._opening = asyncio.get_running_loop().create_task(self._open(files))
+        self._opening.add_done_callback(lambda t: t.cancelled() or t.exception())  # raised where it is awaited
+
+    async def _open(self, files: Mapping[str, bytes]) -> OpenBox:
         if self._spec.sandbox is None:
             raise SandboxError(self._spec.why_not or "none was asked for")
-        opened = self._spec.sandbox.open(run=self._workplace.run, files=self._workplace.files)
+        opened = self._spec.sandbox.open(run=self._workplace.run, files=files)
         return await self._exits.enter_async_context(opened)
 
     async def shut(self) -> None:
@@ -160,7 +165,7 @@ class ExecutorAgent(BaseChatAgent):
 
     async def _perform(self, block: Block, here: Scope | None) -> RanBlock:
         try:
-            box = await self._box()
+            box = await self._box(here)
         except SandboxError as error:
             return RanBlock(language=block.language, exit_code=-1, skipped=f"{NO_SANDBOX}: {error}")
         on_output = here.conversation.draft if here is not None else None
@@ -174,11 +179,15 @@ class ExecutorAgent(BaseChatAgent):
             )
             return RanBlock(language=block.language, exit_code=-1, skipped=why)
         lost, self._lost = self._lost, False
-        return RanBlock.of(block.language, done, await _kept(done, here), lost)
+        files = await _kept(done, here)
+        self._made.update((f.name, f.sha256) for f in files)
+        return RanBlock.of(block.language, done, files, lost)
 
-    async def _box(self) -> OpenBox:
+    async def _box(self, here: Scope | None) -> OpenBox:
         if self._opening is None:
-            self._opening = asyncio.get_running_loop().create_task(self._open())
+            made = {n: await here.conversation.kept(d) for n, d in self._made.items()} if here is not None else {}
+            self._begin({**self._workplace.files, **made})
+        assert self._opening is not None
         return await asyncio.shield(self._opening)
 
     async def _give_up(self) -> None:
@@ -192,7 +201,7 @@ class ExecutorAgent(BaseChatAgent):
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
         """Forget the sandbox; the next block gets a new one."""
         await self._give_up()
-        self._lost = False
+        self._lost, self._made = False, {}
 
 
 async def _kept(done: Execution, here: Scope | None) -> tuple[StoredFile, ...]:

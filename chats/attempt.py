@@ -111,6 +111,10 @@ class Attempt:
         """Store content for good, before any event names it."""
         return await self._blobs.put(data)
 
+    async def kept(self, digest: str) -> bytes:
+        """The content that was stored."""
+        return await self._blobs.get(digest)
+
     async def fail(self, error: BaseException) -> NoReturn:
         """End the attempt here. An exception could be swallowed by the agent's own code: tell the driver instead."""
         self.error = self.error or error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -180,7 +181,7 @@ class FakeConversation:
         self.results: dict[str, Any] = {}
         self.notes: list[tuple[str, dict[str, object]]] = []
         self.drafts: list[tuple[str, str]] = []
-        self.kept: list[bytes] = []
+        self.stored: dict[str, bytes] = {}
 
     async def once(self, key: str, effect: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
         self.effects[key] = effect
@@ -196,8 +197,12 @@ class FakeConversation:
         self.drafts.append((kind, text))
 
     async def keep(self, data: bytes) -> str:
-        self.kept.append(data)
-        return "digest"
+        digest = hashlib.sha256(data).hexdigest()
+        self.stored[digest] = data
+        return digest
+
+    async def kept(self, digest: str) -> bytes:
+        return self.stored[digest]
 
 
 def in_turn(conversation: FakeConversation) -> Scope:

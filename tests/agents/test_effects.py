@@ -1,0 +1,60 @@
+"""Effects: what reaches outside, once a turn, under a key that is the same every time."""
+
+import asyncio
+
+from moot.agents.effects import SCOPE, Codec, Effect, Scope, effect
+from moot.termination.ledger import NOTHING
+from tests.fakes import FakeConversation, in_turn
+
+
+def request(kind: str = "tool", ident: str = "") -> Effect[str]:
+    return Effect(kind, "digest", Codec(lambda text: text, str), NOTHING, lambda _: NOTHING, ident)
+
+
+async def words() -> str:
+    return "done"
+
+
+async def test_outside_a_run_an_effect_is_a_plain_call() -> None:
+    assert SCOPE.get() is None
+    assert await effect(request(), words) == "done"
+
+
+async def test_effects_of_a_kind_are_numbered_in_their_scope(conversation: FakeConversation) -> None:
+    in_turn(conversation)
+    for kind in ("model", "code", "model"):
+        await effect(request(kind), words)
+    assert list(conversation.effects) == ["model/0", "code/0", "model/1"]
+
+
+async def test_ids_from_outside_may_repeat_and_may_be_empty(conversation: FakeConversation) -> None:
+    in_turn(conversation)
+    for ident in ("c1", "c1", "", "c1", ""):
+        await effect(request("tool", ident), words)
+    assert list(conversation.effects) == ["tool/c1", "tool/c1#1", "tool/0", "tool/c1#2", "tool/1"]
+
+
+async def test_the_next_key_is_told_without_being_taken(conversation: FakeConversation) -> None:
+    scope = Scope(conversation)
+    assert scope.next_key("code") == scope.next_key("code") == scope.key("code") == "code/0"
+    assert scope.next_key("code") == "code/1"
+
+
+async def test_a_scope_below_another_shares_no_number_with_it(conversation: FakeConversation) -> None:
+    above, below = Scope(conversation), Scope(conversation, "tool/c1/")
+    assert [above.key("model"), below.key("model"), above.key("model"), below.key("model")] == [
+        "model/0", "tool/c1/model/0", "model/1", "tool/c1/model/1",
+    ]  # fmt: skip
+
+
+async def test_parallel_tasks_of_one_turn_share_its_scope(conversation: FakeConversation) -> None:
+    in_turn(conversation)
+    await asyncio.gather(*(effect(request("tool", ident), words) for ident in ("x", "y", "z")))
+    assert set(conversation.effects) == {"tool/x", "tool/y", "tool/z"}
+
+
+async def test_a_recorded_result_is_served_and_nothing_is_performed(conversation: FakeConversation) -> None:
+    conversation.recorded["tool/0"] = "what it was"
+    in_turn(conversation)
+    assert await effect(request(), words) == "what it was"
+    assert conversation.results == {}
