@@ -7,11 +7,12 @@ import builtins
 import errno
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 
 from moot.sandbox.artifacts import Harvest
 from moot.sandbox.docker import Docker
-from moot.sandbox.engine import Attached, Engine
-from moot.sandbox.errors import FileRefused, ProtocolViolation, SandboxGone, WorkspaceFull
+from moot.sandbox.engine import Attached, Engine, see_through
+from moot.sandbox.errors import EngineUnavailable, FileRefused, ProtocolViolation, SandboxGone, WorkspaceFull
 from moot.sandbox.execution import Execution, File
 from moot.sandbox.inputs import check_inputs, check_name
 from moot.sandbox.protocol import CHUNK, MAX_CODE, Done, Reply, split_body
@@ -29,14 +30,14 @@ _PATIENCE_SECONDS = 15.0  # beyond a block's own time: for its end, the list of 
 class Box:
     """A live interpreter and a workspace in a container. Made by `Docker(...).open()`."""
 
-    def __init__(self, spec: Docker, engine: Engine, attached: Attached, wire: Wire) -> None:
+    def __init__(self, spec: Docker, engine: Engine, attached: Attached) -> None:
         self.spec = spec
         self.name = attached.name
         """The container's name."""
         self.python = ""
         """The version of Python in it."""
         self._engine = engine
-        self._wire = wire
+        self._wire = Wire(attached)
         self._harvest = Harvest(spec)
         self._wire.on_abandoned = self._note
         self._state_lost = False
@@ -54,8 +55,9 @@ class Box:
         except BaseException:
             await engine.close()
             raise
-        box = cls(spec, engine, attached, await Wire.over(attached))
+        box = cls(spec, engine, attached)
         try:
+            await box._wire.open()
             box.python = (await box._wire.hello(_START_SECONDS)).python
             for name, data in files.items():
                 await box.put(name, data)
@@ -99,7 +101,7 @@ class Box:
                 on_output=on_output,
                 number=number,
             )
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, or a mistake in on_output: nobody waits for the block any more
             self._wire.tell({"op": "interrupt", "id": number})
             raise
         finally:
@@ -185,13 +187,16 @@ class Box:
         try:
             await asyncio.shield(self._closing)
         except asyncio.CancelledError:
-            await asyncio.wait({self._closing})
+            await see_through(self._closing)
             raise
 
     async def _close(self) -> None:
         try:
             await self._wire.close()
-            await self._engine.remove(self.name)
+            # Without an engine there is no removing. The stream has ended, so the container goes by itself; if the
+            # engine died with it, `prune` finds what is left.
+            with suppress(EngineUnavailable):
+                await self._engine.remove(self.name)
         finally:
             await self._engine.close()
 

@@ -7,6 +7,7 @@ session is not made for several. Each call has a time limit.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import secrets
 import socket
@@ -107,10 +108,11 @@ class Engine:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
             # The thread cannot be cancelled. What it has started is ours to remove before we go.
-            (started,) = await asyncio.gather(starting, return_exceptions=True)
-            if isinstance(started, Attached):
+            await see_through(starting)
+            if starting.exception() is None:
+                started = starting.result()
                 started.close()
-                await self.remove(started.name)
+                await see_through(asyncio.ensure_future(self.remove(started.name)))
             raise
 
     async def remove(self, container: str) -> bool:
@@ -128,7 +130,7 @@ class Engine:
 
     @property
     def _where(self) -> str:
-        return self._address or "the default address"
+        return self._address or os.environ.get("DOCKER_HOST") or "its default address"
 
     def _api(self) -> docker.APIClient:
         if self._client is None:
@@ -220,6 +222,16 @@ class Engine:
             )
             for each in self._api().containers(all=True, filters={"label": LABEL_OWNER})
         ]
+
+
+async def see_through(work: asyncio.Future[T]) -> None:
+    """Wait until something is done that must not be left half done, however often the waiting task is cancelled.
+
+    Only for work that ends by itself in bounded time, and where the caller raises CancelledError afterwards.
+    """
+    while not work.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({work})
 
 
 def _hardened(api: docker.APIClient, spec: Docker, *, volumes: tuple[str, ...]) -> Any:

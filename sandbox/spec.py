@@ -15,7 +15,8 @@ LANGUAGES = ("python", "bash", "sh")
 _ALIASES = {"py": "python", "python3": "python"}
 
 OnOutput = Callable[[str, str], None]
-"""Called with `"stdout"` or `"stderr"` and a piece of text as it comes; it must return at once."""
+"""Called with `"stdout"` or `"stderr"` and a piece of text as it comes, for the first 64 KiB of each. It must return at
+once; what it raises ends the block and is raised by `run`."""
 
 
 def known_language(name: str) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from moot.sandbox.engine import Attached
 from moot.sandbox.errors import ImageUnusable, ProtocolViolation, SandboxError, SandboxGone
 from moot.sandbox.protocol import MOST_FILES, Done, Files, Hello, Note, Out, Reply, parse_event
+from moot.sandbox.runner.capture import HEAD
 from moot.sandbox.runner.frames import BadFrame, Unpacker, pack
 from moot.sandbox.spec import OnOutput
 
@@ -44,6 +45,7 @@ class _Pending:
     kind: type[Done] | type[Reply]
     future: asyncio.Future[Answer]
     on_output: OnOutput | None = None
+    shown: int = 0
     files: list[Entry] = field(default_factory=list)
     decoders: dict[str, codecs.IncrementalDecoder] = field(default_factory=dict)
 
@@ -51,10 +53,10 @@ class _Pending:
 class Wire:
     """One attach stream. `ask` sends a request and waits for its answer; everything fails at once when it ends."""
 
-    def __init__(self, attached: Attached, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, attached: Attached) -> None:
         self._attached = attached
-        self._reader = reader
-        self._writer = writer
+        self._writer: asyncio.StreamWriter | None = None
+        self._pump: asyncio.Task[None] | None = None
         self._unpacker = Unpacker()
         self._ids = itertools.count(1)
         self._pending: dict[int, _Pending] = {}
@@ -63,14 +65,12 @@ class Wire:
         self._hello: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
         self.on_abandoned: Callable[[Done, list[Entry]], None] = lambda done, files: None
         """Told of blocks that ended after nobody waited for them any more."""
-        self._pump = asyncio.create_task(self._read(), name=f"moot-wire-{attached.name}")
 
-    @classmethod
-    async def over(cls, attached: Attached) -> Wire:
-        """Take the stream over into the event loop."""
-        attached.stream.setblocking(False)
-        reader, writer = await asyncio.open_connection(sock=attached.stream, limit=_BUFFER)
-        return cls(attached, reader, writer)
+    async def open(self) -> None:
+        """Take the stream over into the event loop, and begin to listen."""
+        self._attached.stream.setblocking(False)
+        reader, self._writer = await asyncio.open_connection(sock=self._attached.stream, limit=_BUFFER)
+        self._pump = asyncio.create_task(self._read(reader), name=f"moot-wire-{self._attached.name}")
 
     async def hello(self, timeout_seconds: float) -> Hello:
         """The first words of the container; ImageUnusable or SandboxGone when they do not come."""
@@ -90,14 +90,14 @@ class Wire:
         number: int | None = None,
     ) -> Answer:
         """Send a request and wait for its answer. SandboxGone or ProtocolViolation when there will be none."""
-        self._need_alive()
+        writer = self._need_alive()
         number = self.next_id() if number is None else number
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._pending[number] = _Pending(Done if head["op"] == "exec" else Reply, future, on_output)
         try:
             async with asyncio.timeout(timeout_seconds):
-                self._writer.write(pack({**head, "id": number}, body))
-                await self._drain()
+                writer.write(pack({**head, "id": number}, body))
+                await self._drain(writer)
                 return await future
         except TimeoutError:
             raise SandboxGone(
@@ -106,7 +106,7 @@ class Wire:
 
     def tell(self, head: dict[str, object]) -> None:
         """Send something that is not answered, if there is still anybody there."""
-        if self._failure is None:
+        if self._failure is None and self._writer is not None:
             self._writer.write(pack(head))
 
     def next_id(self) -> int:
@@ -115,20 +115,24 @@ class Wire:
 
     async def close(self) -> None:
         """End the stream, and with it PID 1; wait for the task that reads."""
-        self._pump.cancel()
-        await asyncio.gather(self._pump, return_exceptions=True)
-        self._writer.close()
-        with suppress(OSError):
-            await self._writer.wait_closed()
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.gather(self._pump, return_exceptions=True)
+        if self._writer is not None:
+            self._writer.close()
+            with suppress(OSError):
+                await self._writer.wait_closed()
         self._attached.close()
 
-    def _need_alive(self) -> None:
+    def _need_alive(self) -> asyncio.StreamWriter:
         if self._failure is not None:
             raise type(self._failure)(*self._failure.args)
+        assert self._writer is not None
+        return self._writer
 
-    async def _drain(self) -> None:
+    async def _drain(self, writer: asyncio.StreamWriter) -> None:
         try:
-            await self._writer.drain()
+            await writer.drain()
         except OSError:
             self._need_alive()
             raise self._gone() from None
@@ -145,14 +149,14 @@ class Wire:
 
     # -- what comes in
 
-    async def _read(self) -> None:
+    async def _read(self, reader: asyncio.StreamReader) -> None:
         failure: SandboxError | None = None
         try:
             while True:
-                stream, size = _PACKET.unpack(await self._reader.readexactly(_PACKET.size))
+                stream, size = _PACKET.unpack(await reader.readexactly(_PACKET.size))
                 if stream not in (_STDOUT, _STDERR) or size > _MOST_PACKET:
                     raise ProtocolViolation("the attach stream of the container is not in Docker's format")
-                data = await self._reader.readexactly(size)
+                data = await reader.readexactly(size)
                 if stream == _STDERR:
                     self._stderr = (self._stderr + data)[-4096:]
                     continue
@@ -177,6 +181,7 @@ class Wire:
         self._pending.clear()
         if not self._hello.cancelled():
             self._hello.exception()  # looked at, so that an unused one is not reported when it is collected
+        assert self._writer is not None
         self._writer.close()
 
     def _hear(self, head: bytes, body: bytes) -> None:
@@ -208,6 +213,9 @@ class Wire:
             self.on_abandoned(answer.event, answer.files)
 
     def _output(self, pending: _Pending, stream: str, body: bytes) -> None:
+        pending.shown += len(body)
+        if pending.shown > 2 * HEAD:
+            raise ProtocolViolation("the container showed more output than it keeps")
         if pending.on_output is None or pending.future.done():
             return
         decoder = pending.decoders.get(stream)

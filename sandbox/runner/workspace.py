@@ -151,7 +151,7 @@ class _Walk:
                         return
                     self._entry(folder, entry, prefix + entry.name, depth)
         except OSError:
-            self._note(prefix, "closed")
+            self._note(prefix or ".", "closed")
         finally:
             os.close(folder)
 

@@ -106,6 +106,20 @@ async def test_an_image_whose_python_does_not_carry_our_program(
     assert reason in str(error)
 
 
+async def test_a_volume_that_the_image_declares_is_no_place_to_write(
+    client: docker.DockerClient, image: str, tag: str
+) -> None:
+    """It would be a folder on the host's disk, without any limit."""
+    made = client.containers.create(image, "true")
+    made.commit("moot-test/fault", tag, changes=["VOLUME /data"])
+    made.remove()
+    async with Docker(image=f"moot-test/fault:{tag}").open() as box:
+        done = await box.run("open('/data/x', 'w')")
+        assert "Read-only file system" in done.stderr or "Permission denied" in done.stderr
+        mounts = client.api.inspect_container(box.name)["Mounts"]
+        assert [mount for mount in mounts if mount["Type"] == "volume"] == []
+
+
 async def test_a_runtime_that_the_engine_does_not_know(image: str) -> None:
     spec = Docker(image=image, runtime="no-such-runtime")
     for error in (await opening(spec), await checking(spec)):

@@ -68,7 +68,7 @@ PROGRAMS = {
 async def test_the_next_block_runs_after(box: Box, program: str) -> None:
     code, language = PROGRAMS[program]
     await box.put("input.csv", b"1,2\n")
-    await box.run(code, language, timeout_seconds=2)
+    await box.run(code, language, timeout_seconds=1)
     after = await box.run("open('/workspace/input.csv').read()", timeout_seconds=10)
     assert after.value == "'1,2\\n'", after
     shell = await box.run("echo $((40 + 2))", "sh", timeout_seconds=10)

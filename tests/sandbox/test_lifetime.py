@@ -177,6 +177,65 @@ async def test_a_container_killed_between_blocks_is_an_error_at_the_next(
             await box.run("1")
 
 
+async def test_a_lost_engine_is_an_error_and_no_hang_and_the_container_goes_by_itself(
+    image: str, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    """The box reaches the engine through a relay, which is then cut."""
+    relay = Relay(str(tmp_path / "relay.sock"))
+    await relay.open()
+    async with Docker(image=image, engine=f"unix://{relay.path}").open() as box:
+        seen = asyncio.Event()
+        code = "print('on')\nimport time; time.sleep(60)"
+        running = asyncio.create_task(box.run(code, on_output=lambda stream, text: seen.set()))
+        await seen.wait()
+        gone = asyncio.create_task(asyncio.to_thread(_wait_until_removed, box.name))
+        await relay.cut()
+        with pytest.raises(SandboxGone):
+            await running
+    await asyncio.wait_for(gone, 10)
+    assert box.name not in names(client)
+
+
+class Relay:
+    """A socket that passes everything on to the engine, until it is cut."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_unix_server(self._serve, self.path)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        onward = await asyncio.open_unix_connection("/var/run/docker.sock")
+        task = asyncio.create_task(self._pass_on((reader, writer), onward))
+        self._tasks.add(task)
+
+    async def _pass_on(
+        self,
+        here: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        there: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    ) -> None:
+        async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+            writer.close()
+
+        try:
+            await asyncio.gather(pump(here[0], there[1]), pump(there[0], here[1]))
+        finally:
+            here[1].close()
+            there[1].close()
+
+    async def cut(self) -> None:
+        self._server.close()
+        assert self._tasks
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
 async def test_closing_leaves_no_thread_no_socket_and_no_task(spec: Docker) -> None:
     async with spec.open():  # the first one imports docker-py, which opens files of its own
         pass

@@ -124,7 +124,8 @@ async def container() -> AsyncIterator[Container]:
 
 @pytest.fixture
 async def wire(container: Container) -> AsyncIterator[Wire]:
-    wire = await Wire.over(Attached("moot-x", container.stream, container.stream))
+    wire = Wire(Attached("moot-x", container.stream, container.stream))
+    await wire.open()
     yield wire
     await wire.close()
 
@@ -135,6 +136,7 @@ LIES: dict[str, list[tuple[dict[str, object], bytes]]] = {
     "output of nothing": [({"ev": "out", "id": 7, "stream": "stdout"}, b"x")],
     "an answer of the wrong kind": [({"ev": "reply", "id": 1}, b"")],
     "more files than there can be": [({"ev": "files", "id": 1, "files": [["f", 1, ""]] * 6000}, b"")] * 2,
+    "more output than is kept": [({"ev": "out", "id": 1, "stream": "stdout"}, bytes(70_000))] * 2,
     "an answer twice": [(DONE, b"x"), (DONE, b"x")],
 }
 
