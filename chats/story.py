@@ -62,7 +62,9 @@ class Story:
         """The newest content of each name."""
         self.finished: RunFinished | None = None
         self.paused = ""
-        self.started = self.ended = 0.0
+        self.started = 0.0
+        self.seconds = 0.0
+        """Of work, also in attempts that came to nothing."""
         self._kinds: dict[str, str] = {}
 
     @classmethod
@@ -79,18 +81,12 @@ class Story:
         return sum(t.finished for t in self.turns.values())
 
     @property
-    def seconds(self) -> float:
-        """Of work, in turns that have ended."""
-        return sum(t.seconds for t in self.turns.values())
-
-    @property
     def executors(self) -> frozenset[str]:
         """The participants that run code."""
         return frozenset(self.created.inputs) if self.created is not None else frozenset()
 
     def apply(self, event: Event) -> None:
         """Take one event in."""
-        self.ended = event.ts
         if event.turn and not isinstance(event.data, SpeakerSelected):
             self._turn(event)
         else:
@@ -145,10 +141,13 @@ class Story:
                 self._code(turn, data)
             case ev.TurnFinished(reply=reply, seconds=seconds):
                 turn.finished, turn.text, turn.seconds = True, text_of(reply), seconds
+                self.seconds += seconds
                 self.files.update((f.name, f) for b in turn.blocks.values() if b.ran for f in b.ran.files)
-            case ev.TurnFailed(error=error):
+            case ev.TurnFailed(error=error, seconds=seconds):
+                self.seconds += seconds
                 self._note("failed", f"attempt {event.attempt} of {turn.participant} failed: {error}", event.turn)
-            case ev.TurnAbandoned(reason=why):
+            case ev.TurnAbandoned(reason=why, seconds=seconds):
+                self.seconds += seconds
                 self._note(
                     "abandoned", f"attempt {event.attempt} of {turn.participant} was given up: {why}", event.turn
                 )

@@ -16,7 +16,7 @@ from moot.chats.clean import clean_line
 from moot.chats.events import SpeakerSelected
 from moot.chats.story import Block, Story, Telling
 from moot.cli.clip import clip
-from moot.cli.words import money, seconds, size, tokens
+from moot.cli.words import count, money, seconds, size, tokens
 from moot.termination.limits import Limits
 from moot.termination.outcome import Outcome
 
@@ -143,7 +143,8 @@ def folded(text: str) -> tuple[str, list[tuple[str, str]]]:
 
     def fold(found: re.Match[str]) -> str:
         codes.append((found["language"] or "code", found["code"]))
-        return f"[{found['language'] or 'code'}, {found['code'].count(chr(10))} lines: shown where it runs]"
+        lines = count(found["code"].count("\n"), "line")
+        return f"[{found['language'] or 'code'}, {lines}: shown where it runs]"
 
     return _FENCE.sub(fold, text), codes
 

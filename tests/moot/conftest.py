@@ -7,17 +7,16 @@ import os
 import pty
 import queue
 import select
-import signal
 import struct
 import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -45,6 +44,11 @@ stop: [{id: done, says: {participant: bob, starts: "DONE:"}}]
 result: {from: bob, extract: "DONE: (.+)"}
 """
 PATIENCE_SECONDS = 60
+TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 @dataclass
@@ -56,7 +60,7 @@ class Done:
     err: str
 
     @property
-    def json(self) -> object:
+    def json(self) -> Any:
         return json.loads(self.out)
 
 
@@ -118,14 +122,13 @@ class Moot:
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         popen = subprocess.Popen(
-            self.command(*args),
+            [sys.executable, "-c", TAKE_TERMINAL, *self.command(*args)],
             cwd=self.folder,
             env={**self.env, "TERM": "xterm-256color", **env},
             stdin=slave,
             stdout=slave,
             stderr=slave,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
         try:
@@ -157,6 +160,12 @@ class Process:
             if text in self.said[-1]:
                 return "".join(self.said)
         raise AssertionError(f"{text!r} was never said:\n{''.join(self.said)}")
+
+    def go_away(self) -> None:
+        """Close both streams, as a reader does that has seen enough."""
+        for stream in (self.popen.stdout, self.popen.stderr):
+            assert stream is not None
+            stream.close()
 
     def signal(self, number: int) -> None:
         self.popen.send_signal(number)
@@ -276,9 +285,3 @@ def model() -> Iterator[Model]:
         server.answers.put(None)
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture
-def interrupt() -> Callable[[Process], None]:
-    """Ctrl-C by signal."""
-    return lambda process: process.signal(signal.SIGINT)

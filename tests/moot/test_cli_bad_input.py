@@ -1,8 +1,14 @@
 """What is wrong is said in one clear line, with the right exit code, and nothing is started."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.moot.conftest import Moot
+
 
 USAGE = {
     "a verb that does not exist": (["rnu", "duet.yaml"], "Did you mean 'run'?"),
@@ -24,12 +30,15 @@ USAGE = {
     "a run to export that does not exist": (["export", "zzz"], "no run begins with 'zzz'"),
     "nothing to verify": (["verify"], "name a run to verify, or give --all"),
     "a template to copy that does not exist": (["init", "reserch"], "did you mean 'research'?"),
-    "a folder for artifacts that is a file": (["run", "duet.yaml", "--artifacts", "duet.yaml"], "cannot write artifacts"),
+    "a folder for artifacts that is a file": (
+        ["run", "duet.yaml", "--artifacts", "duet.yaml"],
+        "cannot write artifacts",
+    ),
 }
 
 
 @pytest.mark.parametrize(("args", "said"), USAGE.values(), ids=USAGE)
-def test_a_command_that_is_wrong_ends_with_2_and_one_line(moot: Any, args: list[str], said: str) -> None:
+def test_a_command_that_is_wrong_ends_with_2_and_one_line(moot: Moot, args: list[str], said: str) -> None:
     done = moot(*args)
     assert (done.code, done.out) == (2, "")
     assert said in done.err
@@ -49,7 +58,7 @@ FILES = {
 
 
 @pytest.mark.parametrize(("part", "said"), FILES.values(), ids=FILES)
-def test_a_file_that_is_wrong_ends_with_2_and_its_place(moot: Any, part: str, said: str) -> None:
+def test_a_file_that_is_wrong_ends_with_2_and_its_place(moot: Moot, part: str, said: str) -> None:
     keys = [line.split(":")[0] for line in part.splitlines() if not line.startswith(" ")]
     kept, skipping = [], False
     for line in (moot.folder / "duet.yaml").read_text().splitlines():
@@ -65,7 +74,7 @@ def test_a_file_that_is_wrong_ends_with_2_and_its_place(moot: Any, part: str, sa
     assert moot("runs", "list", "--json").json == []
 
 
-def test_an_empty_file_and_a_folder_are_no_chat(moot: Any) -> None:
+def test_an_empty_file_and_a_folder_are_no_chat(moot: Moot) -> None:
     moot.write("empty.yaml", "")
     for name in ("empty.yaml", "."):
         done = moot("run", name)
@@ -73,7 +82,7 @@ def test_an_empty_file_and_a_folder_are_no_chat(moot: Any) -> None:
         assert name in done.err
 
 
-def test_validate_tells_every_problem_also_as_json(moot: Any) -> None:
+def test_validate_tells_every_problem_also_as_json(moot: Moot) -> None:
     moot.write("bad.yaml", "version: 1\nname: bad\nparticipants:\n  ann: {role: assistant, modle: x}\nlimit: {}\n")
     done = moot("validate", "bad.yaml", "--json")
     assert done.code == 2
@@ -84,7 +93,7 @@ def test_validate_tells_every_problem_also_as_json(moot: Any) -> None:
 
 
 @pytest.mark.parametrize("home", ["/proc/no/moot", "duet.yaml", "/dev/null/x"])
-def test_a_home_that_cannot_be_written_ends_with_1_and_says_what_to_do(moot: Any, home: str) -> None:
+def test_a_home_that_cannot_be_written_ends_with_1_and_says_what_to_do(moot: Moot, home: str) -> None:
     for args in (["run", "duet.yaml"], ["runs", "list"], ["verify", "--all"]):
         done = moot(*args, MOOT_HOME=home)
         assert (done.code, done.out) == (1, ""), done.err
@@ -92,7 +101,7 @@ def test_a_home_that_cannot_be_written_ends_with_1_and_says_what_to_do(moot: Any
         assert len(done.err.splitlines()) == 1
 
 
-def test_a_journal_that_is_no_database_ends_with_1(moot: Any) -> None:
+def test_a_journal_that_is_no_database_ends_with_1(moot: Moot) -> None:
     moot.write("home/moot.db", "this is no database" * 100)
     done = moot("run", "duet.yaml")
     assert done.code == 1
@@ -100,14 +109,14 @@ def test_a_journal_that_is_no_database_ends_with_1(moot: Any) -> None:
     assert "Traceback" not in done.err
 
 
-def test_no_key_ends_with_7_before_anything_is_started(moot: Any) -> None:
+def test_no_key_ends_with_7_before_anything_is_started(moot: Moot) -> None:
     done = moot("run", "duet.yaml", "--model", "openai/gpt-5-mini")
     assert (done.code, done.out) == (7, "")
     assert "OPENAI_API_KEY" in done.err
     assert moot("runs", "list", "--json").json == []
 
 
-def test_no_engine_and_no_image_end_with_6_before_anything_is_started(moot: Any) -> None:
+def test_no_engine_and_no_image_end_with_6_before_anything_is_started(moot: Moot) -> None:
     for args, env in (
         (["run", "research"], {"DOCKER_HOST": "unix:///nowhere/docker.sock"}),
         (["run", "research", "--set", "sandbox.image=moot/none:1"], {}),
@@ -118,7 +127,7 @@ def test_no_engine_and_no_image_end_with_6_before_anything_is_started(moot: Any)
     assert moot("runs", "list", "--json").json == []
 
 
-def test_a_fault_of_ours_is_one_line_and_a_traceback_only_when_asked_for(moot: Any) -> None:
+def test_a_fault_of_ours_is_one_line_and_a_traceback_only_when_asked_for(moot: Moot) -> None:
     """A fault planted in a module of ours."""
     program = (
         "import sys, moot.cli, moot.chats.export as e\n"

@@ -1,17 +1,22 @@
 """Ctrl-C at any moment: once, after this turn; twice, now. In both cases the run can be resumed."""
 
+from __future__ import annotations
+
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    from tests.moot.conftest import Model, Moot
 
-def rows(moot: Any) -> list[dict[str, Any]]:
+
+def rows(moot: Moot) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = moot("runs", "list", "--json").json
     return found
 
 
-def test_the_first_ctrl_c_lets_the_turn_end_and_says_how_to_go_on(moot: Any, model: Any) -> None:
+def test_the_first_ctrl_c_lets_the_turn_end_and_says_how_to_go_on(moot: Moot, model: Model) -> None:
     moot.write("slow.yaml", model.chat_file)
     with moot.started("run", "slow.yaml") as run:
         model.was_asked()
@@ -28,7 +33,7 @@ def test_the_first_ctrl_c_lets_the_turn_end_and_says_how_to_go_on(moot: Any, mod
     assert model.asked.empty()
 
 
-def test_a_run_that_was_left_goes_on_where_it_was(moot: Any, model: Any) -> None:
+def test_a_run_that_was_left_goes_on_where_it_was(moot: Moot, model: Model) -> None:
     moot.write("slow.yaml", model.chat_file)
     with moot.started("run", "slow.yaml") as run:
         model.was_asked()
@@ -51,7 +56,7 @@ def test_a_run_that_was_left_goes_on_where_it_was(moot: Any, model: Any) -> None
 
 @pytest.mark.parametrize("signals", [[signal.SIGINT, signal.SIGINT], [signal.SIGTERM], [signal.SIGHUP]])
 def test_the_second_ctrl_c_and_the_signals_that_end_stop_in_the_middle_of_the_turn(
-    moot: Any, model: Any, signals: list[int]
+    moot: Moot, model: Model, signals: list[int]
 ) -> None:
     moot.write("slow.yaml", model.chat_file)
     with moot.started("run", "slow.yaml", "--json") as run:
@@ -72,7 +77,7 @@ def test_the_second_ctrl_c_and_the_signals_that_end_stop_in_the_middle_of_the_tu
     assert moot("resume", row["run"]).out == "later\n"
 
 
-def test_a_run_that_ends_with_the_turn_is_finished_not_interrupted(moot: Any, model: Any) -> None:
+def test_a_run_that_ends_with_the_turn_is_finished_not_interrupted(moot: Moot, model: Model) -> None:
     moot.write("slow.yaml", model.chat_file)
     model.answers.put("nothing")
     with moot.started("run", "slow.yaml") as run:
@@ -85,7 +90,7 @@ def test_a_run_that_ends_with_the_turn_is_finished_not_interrupted(moot: Any, mo
     assert (done.code, done.out) == (0, "it was the last turn\n")
 
 
-def test_ctrl_c_at_a_terminal_once_and_twice(moot: Any, model: Any) -> None:
+def test_ctrl_c_at_a_terminal_once_and_twice(moot: Moot, model: Model) -> None:
     moot.write("slow.yaml", model.chat_file)
     with moot.at_a_terminal("run", "slow.yaml") as terminal:
         model.was_asked()
@@ -99,7 +104,7 @@ def test_ctrl_c_at_a_terminal_once_and_twice(moot: Any, model: Any) -> None:
 
 
 @pytest.mark.parametrize("at", ["moot.cli.driving", "moot.chats.run", "moot.agents.models"])
-def test_ctrl_c_before_the_first_turn_ends_without_a_traceback(moot: Any, at: str) -> None:
+def test_ctrl_c_before_the_first_turn_ends_without_a_traceback(moot: Moot, at: str) -> None:
     """Interrupted exactly when a module is imported, which happens at known moments before the run begins."""
     hook = (
         "import os, signal, sys\n"

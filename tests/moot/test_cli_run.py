@@ -1,18 +1,24 @@
 """Running chats from the command line: streams, objects, exit codes, files."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.moot.conftest import Model, Moot
+
 
 ESCAPES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 USAGE_KEYS = {"input_tokens", "output_tokens", "usd", "priced"}
 
 
-def test_the_result_alone_goes_to_stdout_and_the_run_to_stderr(moot: Any) -> None:
+def test_the_result_alone_goes_to_stdout_and_the_run_to_stderr(moot: Moot) -> None:
     done = moot("run", "duet.yaml")
     assert (done.code, done.out) == (0, "agreed\n")
     assert "run " in done.err
@@ -26,22 +32,21 @@ def test_the_result_alone_goes_to_stdout_and_the_run_to_stderr(moot: Any) -> Non
     assert not ESCAPES.search(done.err + done.out)
 
 
-def test_no_display_but_the_result(moot: Any) -> None:
+def test_no_display_but_the_result(moot: Moot) -> None:
     done = moot("run", "duet.yaml", "--display", "none")
     assert (done.code, done.out, done.err) == (0, "agreed\n", "")
 
 
-def test_a_run_without_display_that_misses_its_goal_says_why(moot: Any) -> None:
+def test_a_run_without_display_that_misses_its_goal_says_why(moot: Moot) -> None:
     done = moot("run", "duet.yaml", "--display", "none", "--turns", "1")
     assert (done.code, done.out, done.err) == (3, "", "limit: 1 turns taken (rule limits.turns, turn 1)\n")
 
 
-def test_the_object_of_a_run_has_the_promised_keys_and_types(moot: Any) -> None:
+def test_the_object_of_a_run_has_the_promised_keys_and_types(moot: Moot) -> None:
     done = moot("run", "duet.yaml", "--json")
     found = done.json
-    assert list(found) == [
-        "run", "chat", "status", "outcome", "stopped_by", "result", "turns", "usage", "model_kind", "artifacts", "exit_code",
-    ]  # fmt: skip
+    promised = "run chat status outcome stopped_by result turns usage model_kind artifacts exit_code"
+    assert list(found) == promised.split()
     assert (found["chat"], found["status"], found["outcome"], found["result"]) == ("duet", "finished", "goal", "agreed")
     assert found["stopped_by"] == {"rule": "done", "reason": "bob said 'DONE: agreed'", "turn": 4}
     assert (found["turns"], found["model_kind"], found["artifacts"], found["exit_code"]) == (4, "scripted", [], 0)
@@ -54,7 +59,7 @@ def test_the_object_of_a_run_has_the_promised_keys_and_types(moot: Any) -> None:
     assert found["usage"]["usd"] == 0
 
 
-def test_the_display_jsonl_is_the_journal(moot: Any) -> None:
+def test_the_display_jsonl_is_the_journal(moot: Moot) -> None:
     done = moot("run", "duet.yaml", "--display", "jsonl")
     events = [json.loads(line) for line in done.out.splitlines()]
     assert [e["seq"] for e in events] == list(range(1, len(events) + 1))
@@ -63,7 +68,7 @@ def test_the_display_jsonl_is_the_journal(moot: Any) -> None:
     assert done.err == ""
 
 
-def test_the_display_jsonl_leaves_stdout_to_the_object(moot: Any) -> None:
+def test_the_display_jsonl_leaves_stdout_to_the_object(moot: Moot) -> None:
     done = moot("run", "duet.yaml", "--display", "jsonl", "--json")
     assert done.json["outcome"] == "goal"
     assert json.loads(done.err.splitlines()[-1])["type"] == "run.finished"
@@ -72,7 +77,7 @@ def test_the_display_jsonl_leaves_stdout_to_the_object(moot: Any) -> None:
 @pytest.mark.parametrize(
     ("outcome", "code"), [("goal", 0), ("failed", 1), ("limit", 3), ("rejected", 5), ("stalled", 8), ("stopped", 9)]
 )
-def test_each_outcome_has_its_exit_code(moot: Any, outcome: str, code: int) -> None:
+def test_each_outcome_has_its_exit_code(moot: Moot, outcome: str, code: int) -> None:
     chat = (moot.folder / "duet.yaml").read_text()
     moot.write("ends.yaml", chat.replace("[{id: done,", f"[{{id: done, outcome: {outcome},"))
     done = moot("run", "ends.yaml", "--json")
@@ -80,7 +85,7 @@ def test_each_outcome_has_its_exit_code(moot: Any, outcome: str, code: int) -> N
     assert done.json["stopped_by"]["rule"] == "done"
 
 
-def test_limits_and_the_task_and_sets_come_from_the_command_line(moot: Any) -> None:
+def test_limits_and_the_task_and_sets_come_from_the_command_line(moot: Moot) -> None:
     run = moot("run", "duet.yaml", "Why?", "--rounds", "1", "--set", "participants.ann.goal=Shine", "--json").json
     shown = moot("runs", "show", run["run"], "--json").json
     assert shown["task"] == "Why?"
@@ -89,13 +94,13 @@ def test_limits_and_the_task_and_sets_come_from_the_command_line(moot: Any) -> N
     assert "Shine" in moot("export", run["run"], "--format", "jsonl").out
 
 
-def test_another_model_may_be_given(moot: Any) -> None:
+def test_another_model_may_be_given(moot: Moot) -> None:
     moot.write("other.yaml", (moot.folder / "play.yaml").read_text().replace("not yet", "DONE: at once"))
     done = moot("run", "duet.yaml", "--model", "playbook:other.yaml")
     assert done.out == "at once\n"
 
 
-def test_an_unpriced_model_is_called_unpriced(moot: Any, model: Any) -> None:
+def test_an_unpriced_model_is_called_unpriced(moot: Moot, model: Model) -> None:
     moot.write("real.yaml", model.chat_file)
     for answer in ("hm", "DONE: so be it"):
         model.answers.put(answer)
@@ -110,7 +115,7 @@ def test_an_unpriced_model_is_called_unpriced(moot: Any, model: Any) -> None:
     assert "cost of ann: 10 tok, unpriced" in shown.out
 
 
-def test_a_model_that_fails_ends_with_7(moot: Any, model: Any) -> None:
+def test_a_model_that_fails_ends_with_7(moot: Moot, model: Model) -> None:
     moot.write("real.yaml", model.chat_file)
     for _ in range(8):
         model.answers.put(None)
@@ -123,7 +128,7 @@ def test_a_model_that_fails_ends_with_7(moot: Any, model: Any) -> None:
 HOSTILE = "\x1b]0;title\x07\x1b[31mred\x1b[0m \u202ehidden \x9b5m[bold]kept[/bold] :smile: \r over \x1b[2J end"
 
 
-def test_hostile_text_reaches_neither_stream(moot: Any, model: Any) -> None:
+def test_hostile_text_reaches_neither_stream(moot: Moot, model: Model) -> None:
     moot.write("real.yaml", model.chat_file)
     for answer in (HOSTILE, f"DONE: {HOSTILE}"):
         model.answers.put(answer)
@@ -139,7 +144,7 @@ def test_hostile_text_reaches_neither_stream(moot: Any, model: Any) -> None:
     assert replies == [HOSTILE, f"DONE: {HOSTILE}"]  # nothing of it is lost
 
 
-def test_five_megabytes_are_clipped_and_an_empty_reply_is_said_to_be_one(moot: Any, model: Any) -> None:
+def test_five_megabytes_are_clipped_and_an_empty_reply_is_said_to_be_one(moot: Moot, model: Model) -> None:
     moot.write("real.yaml", model.chat_file)
     long = "begin " + "word " * 1_000_000 + "finis"
     for answer in (long, "", "so", "DONE: read it"):
@@ -156,12 +161,11 @@ def test_five_megabytes_are_clipped_and_an_empty_reply_is_said_to_be_one(moot: A
     assert long in moot("export", row["run"]).out
 
 
-def test_a_reader_that_goes_away_does_not_end_the_run(moot: Any, model: Any) -> None:
+def test_a_reader_that_goes_away_does_not_end_the_run(moot: Moot, model: Model) -> None:
     moot.write("real.yaml", model.chat_file)
     with moot.started("run", "real.yaml") as run:
         model.was_asked()
-        run.popen.stderr.close()
-        run.popen.stdout.close()
+        run.go_away()
         for answer in ("hm", "DONE: unseen"):
             model.answers.put(answer)
         assert run.popen.wait(60) == 0
@@ -169,7 +173,7 @@ def test_a_reader_that_goes_away_does_not_end_the_run(moot: Any, model: Any) -> 
     assert (row["outcome"], row["turns"]) == ("goal", 2)
 
 
-def test_a_killed_run_is_paused_and_goes_on(moot: Any, model: Any) -> None:
+def test_a_killed_run_is_paused_and_goes_on(moot: Moot, model: Model) -> None:
     moot.write("real.yaml", model.chat_file)
     model.answers.put("kept words")
     with moot.started("run", "real.yaml") as run:
@@ -219,7 +223,7 @@ stop: [{id: ran, code_succeeded: true}]
 """
 
 
-def test_code_is_shown_with_its_output_and_its_files_can_be_opened(moot: Any) -> None:
+def test_code_is_shown_with_its_output_and_its_files_can_be_opened(moot: Moot) -> None:
     moot.write("plotter.yaml", PLOTTER)
     moot.write("coding.yaml", CODING)
     done = moot("run", "coding.yaml", "--json", "--artifacts", "made")
@@ -238,7 +242,7 @@ def test_code_is_shown_with_its_output_and_its_files_can_be_opened(moot: Any) ->
     assert "[python, 5 lines: shown where it runs]" in done.err
 
 
-def test_without_a_sandbox_code_is_skipped_and_never_runs_on_the_host(moot: Any) -> None:
+def test_without_a_sandbox_code_is_skipped_and_never_runs_on_the_host(moot: Moot) -> None:
     moot.write("plotter.yaml", PLOTTER)
     moot.write("coding.yaml", CODING)
     done = moot("run", "coding.yaml", "--sandbox", "none", "--json")
@@ -247,14 +251,14 @@ def test_without_a_sandbox_code_is_skipped_and_never_runs_on_the_host(moot: Any)
     assert not (moot.folder / "out").exists()
 
 
-def test_the_demo_without_an_engine_says_what_was_skipped(moot: Any) -> None:
+def test_the_demo_without_an_engine_says_what_was_skipped(moot: Moot) -> None:
     done = moot("demo", DOCKER_HOST="unix:///nowhere/docker.sock")
     assert (done.code, done.out) == (6, "")
     assert "SKIPPED (no sandbox)" in done.err
     assert "PLAYBOOK MODEL: scripted replies; real speakers, sandbox and budget" in done.err
 
 
-def test_the_demo_answers_and_shows_where_its_plot_is(moot: Any) -> None:
+def test_the_demo_answers_and_shows_where_its_plot_is(moot: Moot) -> None:
     done = moot("demo")
     assert done.code == 0, done.err
     plot = re.search(r"file (\S+plot\.png) ", done.err)
@@ -266,7 +270,7 @@ def test_the_demo_answers_and_shows_where_its_plot_is(moot: Any) -> None:
     assert "moot init research" in done.err
 
 
-def test_an_interrupted_block_leaves_no_container(moot: Any) -> None:
+def test_an_interrupted_block_leaves_no_container(moot: Moot) -> None:
     moot.write("plotter.yaml", PLOTTER.replace("import pathlib\n", "import time; print('begun'); time.sleep(600)\n", 1))
     moot.write("coding.yaml", CODING)
     with moot.started("run", "coding.yaml", "--display", "jsonl", "--json") as run:

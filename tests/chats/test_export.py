@@ -1,0 +1,136 @@
+"""A run written down for others, from its journal alone."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from moot.agents.ran import RanBlock, StoredFile
+from moot.chats import events as ev
+from moot.chats.events import Event
+from moot.chats.export import jsonl, markdown
+from moot.chats.story import Story
+from moot.termination.outcome import Outcome
+
+HOSTILE = (
+    "# Not a heading\n```\nnot the end\n````\n<script>alert(1)</script> ![x](http://elsewhere) \x1b[31mred \u202eback"
+)
+
+
+def message(text: str, source: str = "user") -> dict[str, object]:
+    return {"type": "TextMessage", "source": source, "content": text}
+
+
+def chosen(who: str, reason: str, step: int) -> ev.SpeakerSelected:
+    return ev.SpeakerSelected(policy="graph", candidates=(who,), chosen=(who,), reason=reason, step=step)
+
+
+def told(text: str = "said", *, usd: float | None = 0.25) -> list[Event]:
+    """One turn of talk and one of code, as a journal that was read back."""
+    created = ev.RunCreated(
+        chat="study",
+        participants=("coder", "runner"),
+        limits={"turns": 4, "usd": 2},
+        models={"coder": "openai/gpt-5-mini"},
+        model_kind="real",
+        inputs={"runner": (StoredFile(name="in.csv", size=3, sha256="a" * 64),)},
+    )
+    file = StoredFile(name="plot|.png", size=9, sha256="b" * 64)
+    ran = RanBlock(language="python", exit_code=1, stdout=text, stderr="boom", files=(file,), timed_out=True)
+    asked = ev.Spent(input_tokens=5, output_tokens=2, usd=usd)
+    done = ev.RunFinished(outcome=Outcome.LIMIT, rule="limits.turns", reason="4 turns taken", turn=2, result=text)
+    data: list[tuple[int, str, object]] = [
+        (0, "", created),
+        (0, "", ev.MessageSaid(message=message(text))),
+        (1, "", chosen("coder", "it *opens*", 1)),
+        (1, "coder", ev.TurnStarted()),
+        (1, "coder", ev.EffectIntended(key="model/0", kind="model", digest="d")),
+        (1, "coder", ev.EffectCompleted(key="model/0", result={}, spent=asked)),
+        (1, "coder", ev.TurnFinished(reply=message(text, "coder"), seconds=1.5)),
+        (2, "", chosen("runner", "coder -> runner", 2)),
+        (2, "runner", ev.TurnStarted()),
+        (2, "runner", ev.CodeProposed(key="code/0", language="python", code="print('```')")),
+        (2, "runner", ev.EffectIntended(key="code/0", kind="code", digest="d")),
+        (2, "runner", ev.EffectCompleted(key="code/0", result=ran.model_dump(), spent=ev.Spent(code_runs=1))),
+        (2, "runner", ev.CodeFinished(**ran.facts("code/0"))),
+        (2, "runner", ev.TurnFinished(reply=message("exit code: 1", "runner"), seconds=0.5)),
+        (0, "", ev.Warned(text="something to know")),
+        (0, "", done),
+    ]  # fmt: skip
+    return [
+        Event(str(type(d).type), turn, 1 if who else 0, who, d, "", n, 100.0 + n)  # type: ignore[arg-type,attr-defined]
+        for n, (turn, who, d) in enumerate(data, 1)
+    ]
+
+
+def outside_fences(text: str) -> str:
+    """What Markdown would interpret."""
+    kept, fence = [], ""
+    for line in text.split("\n"):
+        found = re.match(r"(`{3,})(.*)$", line)
+        if not fence and found:
+            fence = found[1]
+        elif fence and line.startswith(fence) and not line.strip("`"):
+            fence = ""
+        elif not fence:
+            kept.append(line)
+    assert fence == ""
+    return "\n".join(kept)
+
+
+def test_the_document_tells_who_why_what_was_run_what_it_cost_and_why_it_ended() -> None:
+    text = markdown(Story.of("01run", told("the answer is 4")))
+    for words in (
+        "# Run 01run",
+        "- Chat: study",
+        "- Models: coder: openai/gpt-5-mini",
+        "- Limits: 4 turns, \\$2.00",
+        f"- Input of runner: in.csv (3 bytes, sha256 {'a' * 64})",
+        "## Turn 1: coder",
+        "Chosen because it \\*opens\\* (graph).",
+        "*1.5 s, 7 tokens, $0.2500*",
+        "````python\nprint('```')\n````",
+        "**Exit code 1** after 0.00 s, timed out",
+        "stderr:\n\n```text\nboom\n```",
+        f"- plot\\|.png (9 bytes, sha256 {'b' * 64})",
+        "> warning: something to know",
+        "## End: limit",
+        "4 turns taken (rule limits.turns, turn 2)",
+        "| coder | 5 | 2 | $0.2500 | 0 |",
+        "| runner | 0 | 0 | $0.0000 | 1 |",
+        "| all | 5 | 2 | $0.2500 | 1 |",
+    ):
+        assert words in text
+    assert text.index("## Turn 1") < text.index("## Turn 2") < text.index("> warning") < text.index("## End")
+
+
+def test_what_was_said_cannot_leave_its_fence() -> None:
+    text = markdown(Story.of("01run", told(HOSTILE)))
+    assert text.count("# Not a heading") == 4  # the task, the reply, the output, the result
+    seen = outside_fences(text)
+    for danger in ("Not a heading", "script", "elsewhere", "not the end"):
+        assert danger not in seen
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_what_has_no_price_is_unpriced_not_free() -> None:
+    text = markdown(Story.of("01run", told(usd=None)))
+    assert "*1.5 s, 7 tokens, unpriced*" in text
+    assert "| coder | 5 | 2 | unpriced | 0 |" in text
+
+
+def test_a_run_that_was_left_and_an_empty_one_can_be_told() -> None:
+    events = told()
+    for end in range(len(events)):
+        assert markdown(Story.of("01run", events[:end])).startswith("# Run 01run")
+    assert "## Not finished" in markdown(Story.of("01run", events[:5]))
+    assert "*Not finished.*" in markdown(Story.of("01run", events[:5]))
+
+
+def test_each_line_is_an_envelope_that_holds_every_character_and_drives_no_terminal() -> None:
+    events = told(HOSTILE)
+    lines = list(jsonl("01run", events))
+    assert [json.loads(line) for line in lines] == [event.envelope("01run") for event in events]
+    assert json.loads(lines[6])["data"]["reply"]["content"] == HOSTILE
+    assert all("\x1b" not in line and "\u202e" not in line and "\n" not in line for line in lines)

@@ -1,0 +1,191 @@
+"""Looking at runs afterwards: list, show, export, verify; and what needs no run at all."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import subprocess
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.moot.conftest import Moot
+
+
+def test_runs_are_listed_newest_first_with_the_promised_keys(moot: Moot) -> None:
+    first, second = (moot("run", "duet.yaml", "--json", *more).json["run"] for more in ([], ["--turns", "1"]))
+    listed = moot("runs", "list", "--json").json
+    assert [row["run"] for row in listed] == [second, first]
+    assert all(list(row) == ["run", "chat", "status", "outcome", "turns", "started", "usage"] for row in listed)
+    assert [(row["status"], row["outcome"], row["turns"]) for row in listed] == [
+        ("finished", "limit", 1),
+        ("finished", "goal", 4),
+    ]
+    assert all(datetime.fromisoformat(row["started"]).tzinfo is not None for row in listed)
+    table = moot("runs", "list").out
+    shown = re.findall(r"^ (\w+) +duet +(\w+)", table, re.MULTILINE)
+    assert [outcome for _, outcome in shown] == ["limit", "goal"]
+    assert all(run.startswith(short) for run, (short, _) in zip([second, first], shown, strict=True))
+    assert all(moot("runs", "show", short).code == 0 for short, _ in shown)
+
+
+def test_no_runs_are_an_empty_list(moot: Moot) -> None:
+    assert moot("runs", "list", "--json").json == []
+    done = moot("runs", "list")
+    assert (done.code, done.out) == (0, "")
+    assert "no runs yet" in done.err
+
+
+def test_an_ambiguous_beginning_of_an_id_is_refused_with_the_candidates(moot: Moot) -> None:
+    runs = [moot("run", "duet.yaml", "--json").json["run"] for _ in range(2)]
+    done = moot("runs", "show", runs[0][:2])
+    assert done.code == 2
+    assert all(run in done.err for run in runs)
+
+
+def test_a_run_is_shown_with_reasons_costs_and_why_it_ended(moot: Moot) -> None:
+    run = moot("run", "duet.yaml", "--json").json
+    shown = moot("runs", "show", run["run"])
+    for words in (
+        "next: bob  because round 1, in order",
+        "1 ● ann",
+        "✔ goal: bob said",
+        "cost of ann:",
+        "result: agreed",
+    ):
+        assert words in shown.out
+    assert shown.err == ""
+    told = moot("runs", "show", run["run"], "--json").json
+    assert {key: told[key] for key in run} == run
+    assert [(t["turn"], t["participant"], t["policy"]) for t in told["history"]] == [
+        (1, "ann", "round_robin"),
+        (2, "bob", "round_robin"),
+        (3, "ann", "round_robin"),
+        (4, "bob", "round_robin"),
+    ]
+    assert all(t["reason"] and t["finished"] for t in told["history"])
+    assert told["models"] == {"ann": "playbook:duet", "bob": "playbook:duet"}
+
+
+def test_one_turn_is_shown_in_full(moot: Moot) -> None:
+    run = moot("run", "duet.yaml", "--json").json["run"]
+    assert moot("runs", "show", run, "--turn", "4").out == "DONE: agreed\n"
+    missing = moot("runs", "show", run, "--turn", "5")
+    assert (missing.code, missing.out) == (2, "")
+    assert "has no turn 5; it has 4" in missing.err
+
+
+def test_an_export_goes_to_a_file_or_to_stdout(moot: Moot) -> None:
+    run = moot("run", "duet.yaml", "--json").json["run"]
+    for format_ in ("jsonl", "md"):
+        out = moot("export", run, "--format", format_).out
+        assert moot("export", run, "--format", format_, "-o", "kept").out == ""
+        assert (moot.folder / "kept").read_text() == out
+    lines = [json.loads(line) for line in moot("export", run, "--format", "jsonl").out.splitlines()]
+    assert all(set(e) == set("v seq ts run turn attempt type participant span data".split()) for e in lines)
+    refused = moot("export", run, "-o", "nowhere/kept")
+    assert (refused.code, refused.out) == (2, "")
+
+
+def test_a_journal_that_was_changed_is_found_out(moot: Moot) -> None:
+    kept, changed = (moot("run", "duet.yaml", "--json").json["run"] for _ in range(2))
+    assert moot("verify", "--all").code == 0
+    with sqlite3.connect(moot.folder / "home" / "moot.db") as db:
+        sql = (
+            "UPDATE event SET data = replace(data, 'not yet', 'oh yes') WHERE type = 'turn.finished' "
+            "AND run = (SELECT id FROM run WHERE name = ?)"
+        )
+        assert db.execute(sql, (changed,)).rowcount == 4
+    db.close()
+    done = moot("verify", "--all", "--json")
+    assert done.code == 1
+    found = {one["run"]: one for one in done.json}
+    assert found[kept] == {"run": kept, "ok": True, "problems": []}
+    assert "digest" in found[changed]["problems"][0]
+    plain = moot("verify", changed)
+    assert plain.code == 1
+    assert plain.out.startswith("damaged")
+    assert "digest" in plain.err
+
+
+def test_the_plan_starts_nothing_and_names_what_is_missing(moot: Moot) -> None:
+    plan = moot("plan", "duet.yaml", "--model", "openai/gpt-5-mini", "--set", "limits.usd=1.5", "--json")
+    assert plan.code == 0, plan.err
+    found = plan.json
+    assert (found["most_usd"], found["most_usd_why"]) == (1.5, "limits.usd")
+    assert ["OPENAI_API_KEY" in p["missing"] for p in found["participants"]] == [True, True]
+    assert found["asks_people"] == []
+    text = moot("plan", "research").out
+    for words in ("playbook:research (scripted)", "moot/python:1", "6 rounds, $2.00", "at most $0.00", "auto-mpg.csv"):
+        assert words in text
+    assert not (moot.folder / "home").exists()
+
+
+def test_a_template_becomes_a_folder_that_runs_and_is_never_overwritten(moot: Moot) -> None:
+    made = moot("init", "research", "mine")
+    assert made.code == 0, made.err
+    assert (moot.folder / made.out.splitlines()[0]).name == "chat.yaml"
+    assert "playbook:playbook.yaml" in (moot.folder / "mine" / "chat.yaml").read_text()
+    (moot.folder / "mine" / "chat.yaml").write_text("# mine\n")
+    again = moot("init", "research", "mine")
+    assert again.code == 2
+    assert "nothing was written" in again.err
+    assert (moot.folder / "mine" / "chat.yaml").read_text() == "# mine\n"
+    assert moot("init", "research", "other").code == 0
+    assert moot("validate", "other/chat.yaml").code == 0
+    assert moot("run", "other/chat.yaml", "--sandbox", "none", "--display", "none").code == 6
+
+
+def test_both_schemas_are_json(moot: Moot) -> None:
+    chat, events = moot("schema").json, moot("schema", "events").json
+    assert chat["properties"]["version"]["const"] == 1
+    assert {"run.created", "run.finished", "code.finished"} <= set(events["types"])
+
+
+def test_the_doctor_names_what_is_wrong(moot: Moot) -> None:
+    done = moot("doctor", "--json", DOCKER_HOST="unix:///nowhere/docker.sock", OPENAI_API_KEY="sk-secret")
+    assert (done.code, done.json["exit_code"]) == (6, 6)
+    checks = {c["name"]: c for c in done.json["checks"]}
+    assert not checks["sandbox"]["ok"]
+    assert checks["python"]["ok"]
+    assert "sk-secret" not in done.out + done.err
+    assert moot("doctor", MOOT_HOME="/proc/none").code == 1
+
+
+def test_the_version_is_the_package_version(moot: Moot) -> None:
+    from moot import __version__
+
+    assert moot("--version").out == f"moot {__version__}\n"
+
+
+VERBS = "demo init run resume validate schema plan runs export verify sandbox doctor".split()
+
+
+@pytest.mark.parametrize("verb", [*VERBS, "runs list", "runs show", "sandbox build", "sandbox check", "sandbox prune"])
+def test_every_verb_has_help_with_an_example(moot: Moot, verb: str) -> None:
+    done = moot(*verb.split(), "--help", COLUMNS="120")
+    assert done.code == 0
+    assert f"Example: moot {verb}" in done.out
+    assert done.err == ""
+
+
+def test_help_names_every_verb_and_loads_nothing_heavy(moot: Moot) -> None:
+    program = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print(*sorted({n.split('.')[0] for n in sys.modules}), file=sys.stderr))\n"
+        "sys.argv[:] = ['moot', '--help']\n"
+        "import moot.cli\n"
+        "moot.cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=moot.env, check=False, cwd=moot.folder
+    )
+    assert done.returncode == 0
+    assert [verb for verb in VERBS if f"│ {verb} " not in done.stdout] == []
+    loaded = set(done.stderr.split())
+    assert "typer" in loaded
+    assert loaded & {"autogen_core", "autogen_agentchat", "docker", "openai", "pydantic", "sqlite3", "yaml"} == set()

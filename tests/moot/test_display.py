@@ -1,0 +1,263 @@
+"""What a run looks like, live and in a log."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from moot.agents.ran import RanBlock, StoredFile
+from moot.chats import events as ev
+from moot.chats.clean import clean, clean_line, shown_json
+from moot.chats.events import Event
+from moot.chats.story import Story
+from moot.cli import shown
+from moot.cli.budget import budget_left
+from moot.cli.clip import clip
+from moot.cli.display_live import Region, Speaking
+from moot.cli.display_plain import PlainDisplay
+from moot.cli.words import count, dollars, money, seconds, size, tokens
+from moot.termination.ledger import Usage
+from moot.termination.outcome import Outcome
+
+
+class Journal:
+    """Events of one run, each applied and shown as it is added."""
+
+    def __init__(self, width: int = 80, **created: object) -> None:
+        self.out = io.StringIO()
+        self.story = Story("01run")
+        self.display = PlainDisplay(
+            Console(file=self.out, width=width, markup=False, emoji=False, highlight=False, force_terminal=False)
+        )
+        self.display.open("01ru")
+        given: dict[str, object] = {"chat": "c", "participants": ("ann", "runner"), "limits": {"turns": 4}, **created}
+        self.add(ev.RunCreated.model_validate(given))
+        self.turn = 0
+
+    def add(self, data: object, turn: int = 0, who: str = "") -> None:
+        event = Event(str(type(data).type), turn, 1 if who else 0, who, data)  # type: ignore[attr-defined,arg-type]
+        self.story.apply(event)
+        self.display.event(event, self.story, past=False)
+
+    def says(self, who: str, text: str, spent: ev.Spent | None = None) -> None:
+        self.begin(who)
+        if spent is not None:
+            self.add(ev.EffectIntended(key="model/0", kind="model", digest=""), self.turn, who)
+            self.add(ev.EffectCompleted(key="model/0", result={}, spent=spent), self.turn, who)
+        self.end(who, text)
+
+    def runs(self, who: str, code: str, ran: RanBlock) -> None:
+        self.begin(who)
+        self.add(ev.CodeProposed(key="code/0", language="python", code=code), self.turn, who)
+        self.add(ev.EffectIntended(key="code/0", kind="code", digest=""), self.turn, who)
+        self.add(ev.EffectCompleted(key="code/0", result=ran, spent=ev.Spent(code_runs=1)), self.turn, who)
+        self.add(ev.CodeFinished.model_validate(ran.facts("code/0")), self.turn, who)
+        self.end(who, "exit code")
+
+    def begin(self, who: str) -> None:
+        self.turn += 1
+        choice = ev.SpeakerSelected(policy="p", candidates=(who,), chosen=(who,), reason="[b]why[/b]", step=self.turn)
+        self.add(choice, self.turn)
+        self.add(ev.TurnStarted(), self.turn, who)
+
+    def end(self, who: str, text: str) -> None:
+        reply = {"type": "TextMessage", "source": who, "content": text}
+        self.add(ev.TurnFinished(reply=reply, seconds=0.4), self.turn, who)
+
+    @property
+    def text(self) -> str:
+        return self.out.getvalue()
+
+
+WIDTHS = [20, 40, 80, 200]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    journal = Journal(width, inputs={"runner": ()}, models={"ann": "playbook:x"}, model_kind="scripted")
+    journal.add(ev.MessageSaid(message={"content": "question " * 40, "source": "user"}))
+    journal.says("ann", "a long answer " * 60)
+    journal.says("ann", "漢字" * 120)
+    journal.says("ann", "```python\nprint('" + "x" * 300 + "')\n```")
+    journal.runs("runner", "print('" + "x" * 300 + "')", RanBlock(language="python", exit_code=0, stdout="y" * 500))
+    journal.add(ev.Warned(text="something " * 30))
+    journal.display.end(journal.story)
+    from rich.cells import cell_len
+
+    assert max(cell_len(line) for line in journal.text.splitlines()) <= width
+    assert "why[/b]" in journal.text.replace("\n", "")
+
+
+def test_a_turn_of_code_is_one_block_of_program_output_and_files() -> None:
+    journal = Journal(inputs={"runner": ()})
+    journal.says("ann", "Look:\n```python\nprint(2)\n```\nDone.")
+    plot = StoredFile(name="plot.png", size=23_000, sha256="a" * 64)
+    ran = RanBlock(
+        language="python", exit_code=0, stdout="2\n", seconds=1.2, files=(plot,), not_kept=("big.bin: too large",)
+    )
+    journal.runs("runner", "print(2)\n", ran)
+    shown_lines = [line.rstrip() for line in journal.text.splitlines()]
+    at = shown_lines.index("   ┌ python")
+    assert shown_lines[at : at + 6] == [
+        "   ┌ python",
+        "   │ print(2)",
+        "   ├ exit code 0 · 1.2s",
+        "   │ 2",
+        "   │ not kept: big.bin: too large",
+        "   └ plot.png 23 kB",
+    ]
+    assert journal.text.count("print(2)") == 1  # where it runs, not where it was said
+    assert "[python, 1 line: shown where it runs]" in journal.text
+
+
+def test_code_that_nobody_ran_is_shown_at_the_end() -> None:
+    journal = Journal(inputs={"runner": ()})
+    journal.says("ann", "```python\nprint(2)\n```")
+    journal.display.end(journal.story)
+    assert "┌ python, not run" in journal.text
+    assert "│ print(2)" in journal.text
+
+
+@pytest.mark.parametrize(
+    ("ran", "words"),
+    [
+        (RanBlock(language="python", exit_code=124, timed_out=True), "exit code 124 · 0.0s · timed out"),
+        (RanBlock(language="python", exit_code=137, oom=True), "out of memory"),
+        (RanBlock(language="python", exit_code=0, truncated=True), "output truncated"),
+        (RanBlock(language="python", exit_code=0, state_lost=True), "variables lost"),
+        (RanBlock(language="python", exit_code=0), "nothing was printed"),
+        (RanBlock(language="python", exit_code=-1, skipped="no sandbox: no engine"), "SKIPPED (no sandbox): no engine"),
+    ],
+)
+def test_what_became_of_code_is_said(ran: RanBlock, words: str) -> None:
+    journal = Journal(inputs={"runner": ()})
+    journal.runs("runner", "x", ran)
+    assert words in journal.text
+
+
+def test_failures_warnings_and_budgets_are_shown() -> None:
+    journal = Journal()
+    journal.begin("ann")
+    journal.add(ev.TurnFailed(error="RuntimeError: \x1b[31mno"), 1, "ann")
+    journal.add(ev.Warned(text="a warning"), 1, "ann")
+    journal.add(ev.BudgetWarning(limit="turns", spent="3 of 4 turns"))
+    journal.add(ev.MessageSaid(message={"content": "Wrap up.", "source": "moot"}, to=("ann",)))
+    for words in (
+        "! attempt 1 of ann failed: RuntimeError: no",
+        "! a warning",
+        "! 3 of 4 turns are spent",
+        "· to ann: Wrap up.",
+    ):
+        assert words in journal.text
+    assert "\x1b" not in journal.text
+
+
+def test_money_that_is_not_known_is_never_zero() -> None:
+    journal = Journal()
+    journal.says("ann", "words", ev.Spent(input_tokens=5, output_tokens=5, usd=None))
+    journal.add(ev.RunFinished(outcome=Outcome.GOAL, rule="done", reason="so", turn=1))
+    journal.display.end(journal.story)
+    assert "✔ goal: so (rule done, turn 1) · 10 tok · unpriced · 0.4s" in journal.text
+    assert money(Usage(usd=0.5, priced=False)) == "$0.50 + unpriced"
+    assert money(Usage()) == "$0.00"
+
+
+def test_what_is_left_of_every_limit_is_counted_from_the_journal() -> None:
+    journal = Journal(limits={"rounds": 3, "turns": 5, "usd": 1, "tokens": 5000, "seconds": 90, "code_runs": 8})
+    journal.says("ann", "words", ev.Spent(input_tokens=900, output_tokens=100, usd=0.25))
+    journal.runs("runner", "x", RanBlock(language="python", exit_code=0))
+    assert budget_left(journal.story) == "3 turns · $0.75 · 4.0k tok · 1m29s of work · 7 code runs"
+
+
+SIZES = [(40, 8), (80, 24), (120, 6), (200, 60)]
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("speakers", [0, 1, 2, 30])
+def test_the_live_region_is_never_higher_than_the_terminal(width: int, height: int, speakers: int) -> None:
+    journal = Journal()
+    region = Region(journal.story, notice="stopping after this turn; Ctrl-C again stops now")
+    for number in range(1, speakers + 1):
+        turn = Speaking(number, "ann", 0.0, code="print()\n" * 50, language="python")
+        turn.hear("stdout", "line of output \x1b[31m that is long\n" * 500)
+        region.speaking[number] = turn
+    out = io.StringIO()
+    console = Console(file=out, width=width, height=height, markup=False, highlight=False, force_terminal=False)
+    console.print(region)
+    lines = out.getvalue().splitlines()
+    assert len(lines) <= height - 2
+    assert max(len(line) for line in lines) <= width
+    assert any("stopping after this turn" in line for line in lines)
+    assert any("left 4 turns" in line for line in lines)
+    assert "\x1b" not in out.getvalue()
+
+
+def test_a_text_that_still_comes_is_remembered_only_as_far_as_it_fits() -> None:
+    turn = Speaking(1, "ann", 0.0)
+    for _ in range(1000):
+        turn.hear("token", "0123456789" * 100)
+    assert len(turn.said) <= 8000
+    assert turn.doing == "speaking"
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("plain\ttext\nof two lines", "plain\ttext\nof two lines"),
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b]0;a title\x07after", "after"),
+        ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1bP1$r\x1b\\dcs", "dcs"),
+        ("\x9b31mc1 \x85 next", "31mc1 \n next"),
+        ("a\x1b", "a"),
+        ("10%\r20%\r\nnext", "10%\n20%\nnext"),
+        ("\u202eabc\u2066def\u200e", "abcdef"),
+        ("bell\x07 back\x08 null\x00", "bell back null"),
+        ("lone \ud800 half", "lone \ufffd half"),
+        ("familie 👩‍👩‍👧 漢字 é", "familie 👩‍👩‍👧 漢字 é"),
+        ("\x1b\x1b[[31mnested", "31mnested"),
+    ],
+)
+def test_what_drives_terminals_is_taken_out_and_the_rest_stays(text: str, safe: str) -> None:
+    assert clean(text) == safe
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", clean(text))
+
+
+def test_a_text_is_clipped_by_lines_and_characters_and_says_how_long_it_is() -> None:
+    assert clip("short") == ("short", "")
+    assert clip("\n".join("abc"), lines=2) == ("a\nb", "5 B in all, 3 lines")
+    assert clip("x" * 50, characters=10) == ("x" * 10, "50 B in all, 1 line")
+    assert clip("\x1b[31m" * 2_000_000 + "x")[1] == "10 MB in all, 1 line"
+    assert clean_line("one\ntwo " * 99, 20) == "one two one two one…"
+
+
+def test_json_keeps_every_character_and_drives_no_terminal() -> None:
+    import json
+
+    value = {"a": "\x1b[31m \u202e é 漢 \x9b \U000e0041 \ud800"}
+    text = shown_json(value)
+    assert json.loads(text) == value
+    assert "é 漢" in text
+    assert not re.search("[\x1b\u202e\x9b\U000e0041\ud800]", text)
+
+
+def test_amounts_are_read_easily() -> None:
+    assert [size(n) for n in (0, 999, 1000, 23_456, 5_000_000, 2 * 10**9)] == [
+        "0 B", "999 B", "1.0 kB", "23 kB", "5.0 MB", "2.0 GB",
+    ]  # fmt: skip
+    assert [seconds(s) for s in (0.04, 9.94, 9.96, 59.4, 59.6, 3599, 7620)] == [
+        "0.0s", "9.9s", "10s", "59s", "1m00s", "59m59s", "2h07m",
+    ]  # fmt: skip
+    assert [tokens(n) for n in (0, 999, 1900, 2_500_000)] == ["0 tok", "999 tok", "1.9k tok", "2.5M tok"]
+    assert [dollars(d) for d in (0, 0.0004, 0.01, 12)] == ["$0.00", "$0.0004", "$0.01", "$12.00"]
+    assert [count(n, "turn") for n in (0, 1, 2)] == ["0 turns", "1 turn", "2 turns"]
+
+
+def test_names_of_participants_keep_their_mark_and_colour() -> None:
+    journal = Journal(participants=tuple(f"p{n}" for n in range(12)))
+    marks = [shown.who(journal.story, f"p{n}") for n in range(12)]
+    assert len({(mark.plain[0], str(mark.style)) for mark in marks[:8]}) == 8
+    assert marks[0].plain == "● p0"
