@@ -16,6 +16,9 @@ from moot.sandbox.wire import Entry
 MOST_ARTIFACTS = 1000
 """Files copied out after one block."""
 
+MOST_LISTED = 100
+"""Files named as not kept after one block."""
+
 _ODD = {
     "name": "its name is not valid UTF-8",
     "depth": "it lies too deep in folders, or its path is too long",
@@ -90,11 +93,15 @@ class Harvest:
                     continue
             missed.append(NotKept(name, size, why))
         if cut:
-            missed.append(NotKept("(more files)", 0, "there are more changed files than can be listed"))
+            missed.insert(0, NotKept("(more files)", 0, "there are more files in the workspace than can be looked at"))
+        self.missed.update({each.name: each.size for each in missed})
+        if len(missed) > MOST_LISTED:
+            rest = missed[MOST_LISTED:]
+            size = sum(each.size for each in rest)
+            missed[MOST_LISTED:] = [NotKept(f"({len(rest)} more files)", size, "they are too many to be listed")]
         # only now: had we been cancelled on the way, the next block would have to hand them out
         self.waiting.clear()
         self.seen.update({artifact.name: artifact.sha256 for artifact in kept})
-        self.missed.update({each.name: each.size for each in missed})
         return tuple(kept), tuple(missed)
 
     def _over(self, size: int, *, most: int, left: int, count: int) -> str | None:

@@ -47,6 +47,10 @@ class Capture:
             self.tail = (self.tail + rest)[-TAIL:]
         return first
 
+    def note(self, text: str) -> None:
+        """Add a line of our own to what the block has printed."""
+        self._keep(text.encode())
+
     def close(self) -> None:
         """Stop reading; what was captured stays."""
         if self.pipe is not None:

@@ -29,6 +29,15 @@ def limit_file_size() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
+def go_first() -> None:
+    """If memory runs out it is this process and its children that are killed, never PID 1."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as score:
+            score.write("1000")
+    except OSError:
+        pass
+
+
 def reap() -> dict[int, int]:
     """Collect all children that have ended: their wait statuses by pid."""
     ended: dict[int, int] = {}
@@ -46,6 +55,14 @@ def exit_code(status: int) -> int:
     """A wait status as a shell shows it: 128 + n for a death by signal n."""
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
+
+
+def cause(status: int) -> str:
+    """A wait status in words."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        return f"was killed by {signal.Signals(number).name if number < 32 else number}"
+    return f"ended with exit code {os.WEXITSTATUS(status)}"
 
 
 def living(without: set[int]) -> list[int]:

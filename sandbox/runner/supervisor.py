@@ -262,6 +262,9 @@ class Supervisor:
         block = self._block
         if block is not None and block.pid in ended and block.exit_code is None:
             block.exit_code = processes.exit_code(ended[block.pid])
+            if block.python:
+                self._show(block, block.captures[1], _READ_ROUNDS)
+                block.captures[1].note(f"[the interpreter {processes.cause(ended[block.pid])}]\n")
         if self._worker.pid in ended:
             shell_runs = block is not None and block.exit_code is None
             self._replace_worker(end_all=not shell_runs)
@@ -372,6 +375,7 @@ def _start_shell(language: str, out: int, err: int, source: int) -> int:
     try:
         os.setsid()
         processes.limit_file_size()
+        processes.go_first()
         os.chdir(WORKSPACE)
         os.dup2(out, 1)
         os.dup2(err, 2)

@@ -6,7 +6,7 @@ with the same nonce that it is done. How long that took, what was printed, and h
 """
 
 # The standard library alone, as lean as can be (see __init__.py): so no pathlib, contextlib or logging here.
-# ruff: noqa: PTH118, PTH123, SIM105, S102, S110, S307, BLE001, T201, B905
+# ruff: noqa: PTH118, SIM105, S102, S110, S307, BLE001, T201, B905
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import sys
 import traceback
 import types
 
-from moot.sandbox.runner.processes import limit_file_size, set_dumpable
+from moot.sandbox.runner.processes import go_first, limit_file_size, set_dumpable
 
 REQUEST = struct.Struct(">16sI")  # nonce, block number
 ANSWER = struct.Struct(">16siBB")  # nonce, exit code, whether a value follows, whether it was cut
@@ -72,11 +72,7 @@ def _become_ordinary(workspace: str) -> None:
     os.setsid()
     set_dumpable(True)
     limit_file_size()
-    try:  # if memory runs out it is we who go, never PID 1
-        with open("/proc/self/oom_score_adj", "w") as score:
-            score.write("1000")
-    except OSError:
-        pass
+    go_first()
     os.chdir(workspace)
     sys.path.insert(0, workspace)
     sys.argv = [""]
@@ -134,6 +130,8 @@ class Interpreter:
         answer = Answer()
         try:
             self._renew_streams()
+            # An earlier block may have changed how signals are met; this one must be interruptible again.
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
             signal.signal(signal.SIGINT, signal.default_int_handler)
             answer = self._evaluate(f"<block {number}>", code)
             if os.getpid() != self._pid:  # a forked child fell out of the user's code: it must not speak for us

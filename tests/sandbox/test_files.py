@@ -122,6 +122,21 @@ async def test_what_exceeds_the_caps_is_listed_and_not_dropped_silently(image: s
         assert (again.artifacts, again.not_kept) == ((), ())
 
 
+async def test_of_very_many_files_only_some_come_out_and_the_rest_is_counted(box: Box) -> None:
+    done = await box.run("for i in range(1200): open(f'f{i:04}', 'w').write('12')")
+    assert (len(done.artifacts), done.artifacts[-1].name) == (1000, "f0999")
+    assert (len(done.not_kept), done.not_kept[0].name) == (101, "f1000")
+    assert (done.not_kept[-1].name, done.not_kept[-1].size) == ("(100 more files)", 200)
+    assert (await box.run("1")).not_kept == ()
+
+
+async def test_a_workspace_full_of_files_is_looked_at_as_far_as_possible_and_says_so(box: Box) -> None:
+    done = await box.run("for i in range(12_000): open(f'.f{i}', 'w').close()\nopen('seen', 'w').close()")
+    assert done.not_kept[0].why == "there are more files in the workspace than can be looked at"
+    await box.run("import os\nfor i in range(12_000): os.remove(f'.f{i}')")
+    assert [file.name for file in await box.list()] == ["seen"]
+
+
 async def test_odd_things_are_listed_with_the_reason(box: Box) -> None:
     code = (
         "import os\nopen(b'bad\\xff', 'w').close(); os.symlink('/etc/passwd', 'link'); os.mkfifo('pipe')\n"

@@ -57,6 +57,25 @@ async def test_an_interrupt_ends_the_block_and_keeps_the_variables(box: Box) -> 
     assert (await box.run("kept")).value == "1"
 
 
+async def test_a_block_that_shuts_signals_out_cannot_do_so_for_the_next(box: Box) -> None:
+    await box.run("import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\nkept = 1")
+    done = await box.run("while True: pass", timeout_seconds=0.2)
+    assert (done.timed_out, done.state_lost) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "word"),
+    [
+        ("import os; print('last', flush=True); os._exit(7)", 7, "[the interpreter ended with exit code 7]\n"),
+        ("import os; print('last', flush=True); os.abort()", 134, "[the interpreter was killed by SIGABRT]\n"),
+    ],
+)
+async def test_how_the_interpreter_died_is_told(box: Box, code: str, exit_code: int, word: str) -> None:
+    done = await box.run(code)
+    assert (done.exit_code, done.stdout, done.stderr, done.state_lost) == (exit_code, "last\n", word, True)
+    assert (await box.run("1")).state_lost is False
+
+
 async def test_an_interrupt_with_nothing_running_is_nothing(box: Box) -> None:
     await box.interrupt()
     done = await box.run("1 + 1")
@@ -105,6 +124,7 @@ async def test_running_out_of_memory_is_told_and_files_are_kept(box: Box) -> Non
     await box.put("in.txt", b"kept")
     done = await box.run("x = bytearray(1 << 30)")
     assert (done.exit_code, done.oom, done.state_lost) == (137, True, True)
+    assert done.stderr == "[the interpreter was killed by SIGKILL]\n"
     after = await box.run("open('in.txt').read()")
     assert (after.value, after.oom, after.state_lost) == ("'kept'", False, False)
 
