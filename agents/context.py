@@ -1,8 +1,7 @@
 """An agent's model context whose growth is recorded turn by turn, and the rolling digest of what is sent to the model.
 
-A turn must cost the same at turn 10 and at turn 10,000, so the context is never dumped whole: a finished turn
-records what it
-added, as references (to a message of its inbox, or to a recorded result) where that is possible.
+A turn must cost the same at turn 10 and at turn 10,000, so the context is never dumped whole: a finished turn records
+what it added, as references (to a message of its inbox, or to a recorded result) where that is possible.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
 """What an agent needs from the conversation: to perform an effect once, and to say what it did.
 
 An effect is what reaches outside the process: a model call, a block of code. Where an agent runs as part of a run,
-`SCOPE`
-holds its place in the tree of calls and `effect` journals the intent, performs, and journals the result; a later
-attempt of the
-same turn gets the recorded result instead. Outside a run `effect` is a plain call. The run's side is implemented in
-`chats`.
+`SCOPE` holds its place in the tree of calls and `effect` journals the intent, performs, and journals the result; a
+later attempt of the same turn gets the recorded result instead. Outside a run `effect` is a plain call. The run's
+side is implemented in `chats`.
 """
 
 from __future__ import annotations

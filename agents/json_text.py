@@ -1,8 +1,7 @@
 """JSON of what agents made, whatever characters are in it.
 
-Half of an emoji (a lone surrogate, as models and file names bring them) is no UTF-8: pydantic refuses to write it
-and cannot read
-it. `json` can do both, so it takes over where that happens.
+Half of an emoji (a lone surrogate, as models and file names bring them) is no UTF-8: pydantic refuses to write it and
+cannot read it. `json` can do both, so it takes over where that happens.
 """
 
 from __future__ import annotations

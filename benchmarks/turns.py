@@ -2,16 +2,18 @@
 
     .venv/bin/python benchmarks/turns.py [--long] [--rounds 3]
 
-Three participants in a round, about 200 characters a message, agents and models that answer at once, the full history to
-each. Every agent stamps the process's CPU time when its turn begins: the distance between two stamps is a whole turn of the
-runtime, with all of its threads. A figure is the median of 40 turns around the turn it stands for, and of the repetitions,
-which alternate. Only ratios mean something on a busy machine. Wall time of the commits is the disk's and is shown apart.
+Three participants in a round, about 200 characters a message, agents and models that answer at once, the full history
+to each. Every agent stamps the process's CPU time when its turn begins: the distance between two stamps is a whole
+turn of the runtime, with all of its threads. A figure is the median of 40 turns around the turn it stands for, and of
+the repetitions, which alternate. Only ratios mean something on a busy machine. Wall time of the commits is the disk's
+and is shown apart.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import statistics
 import tempfile
 import time
@@ -145,7 +147,7 @@ BENCHES: Mapping[str, Bench] = {
 def around(stamps: Sequence[float], mark: int) -> float:
     """Microseconds of the median turn around that one."""
     near = stamps[mark - WINDOW - 1 : mark + WINDOW]
-    return statistics.median(b - a for a, b in zip(near, near[1:], strict=False)) * 1e6
+    return statistics.median(b - a for a, b in itertools.pairwise(near)) * 1e6
 
 
 def measure(marks: Sequence[int], repetitions: int) -> dict[str, list[tuple[float, float]]]:

@@ -1,9 +1,8 @@
 """The events of a run's journal: one model per type, and the envelope they travel in.
 
 Envelope: `{v, seq, ts, run, turn, attempt, type, participant, span, data}`. `seq` is dense and starts at 1, `ts` is
-seconds
-since the epoch by the store's clock, `turn` is 0 outside turns, `span` is the key of the effect an event belongs to.
-Consumers ignore types they do not know. `v` rises only on a breaking change.
+seconds since the epoch by the store's clock, `turn` is 0 outside turns, `span` is the key of the effect an event
+belongs to. Consumers ignore types they do not know. `v` rises only on a breaking change.
 """
 
 from __future__ import annotations
@@ -125,8 +124,8 @@ class TurnStarted(Data):
 
 class TurnFinished(Data):
     """The attempt that counts. `contexts` is what each context of the participant gained: a number is a message of
-    its inbox,
-    a text the key of a result, else the message itself. `state` is the key of the result that holds its changed state.
+    its inbox, a text the key of a result, else the message itself. `state` is the key of the result that holds its
+    changed state.
     """
 
     type: ClassVar[str] = "turn.finished"

@@ -1,9 +1,8 @@
 """Journals in one SQLite file.
 
 One writer thread owns the connection. It takes every job that is waiting, does all of them in one `BEGIN IMMEDIATE`
-transaction, and tells each caller how its own went (group commit). WAL with `synchronous=FULL`: what was
-acknowledged survives
-a power cut. Reads go the same way, so a reader in this process always sees what was acknowledged.
+transaction, and tells each caller how its own went (group commit). WAL with `synchronous=FULL`: what was acknowledged
+survives a power cut. Reads go the same way, so a reader in this process always sees what was acknowledged.
 """
 
 from __future__ import annotations
