@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from moot.sandbox.docker import DEFAULT_IMAGE, Docker
 from moot.sandbox.errors import EngineUnavailable, ImageMissing, ImageUnusable, RuntimeMissing, SandboxError
+from moot.sandbox.hardening import ENVIRONMENT, USER, hardened
 from moot.sandbox.owner import LABEL_OWNER, LABEL_RUN, this_process
 from moot.sandbox.runner import program
-from moot.sandbox.sizes import parse_size
 
 if TYPE_CHECKING:
     import docker
@@ -30,18 +30,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _CALL_SECONDS = 30
 _REMOVAL_SECONDS = 20
-_USER = "10001:10001"
-_ENVIRONMENT = {
-    "HOME": "/workspace",
-    "USER": "sandbox",
-    "LOGNAME": "sandbox",
-    "LANG": "C.UTF-8",
-    "MPLBACKEND": "Agg",
-    "MPLCONFIGDIR": "/tmp/mpl",  # noqa: S108 - in the container, where /tmp is its own
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,16 +159,16 @@ class Engine:
                 spec.image,
                 entrypoint=["python3", "-I", "-c", program()],
                 name=name,
-                user=_USER,
+                user=USER,
                 hostname="sandbox",
                 working_dir="/workspace",
-                environment=_ENVIRONMENT,
+                environment=ENVIRONMENT,
                 # stdin_open without detach is StdinOnce: when the first stream ends, PID 1 reads end of file
                 stdin_open=True,
                 tty=False,
                 healthcheck={"test": ["NONE"]},
                 labels={LABEL_OWNER: str(this_process()), LABEL_RUN: run},
-                host_config=_hardened(api, spec, volumes=tuple((image.get("Config") or {}).get("Volumes") or ())),
+                host_config=hardened(api, spec, volumes=tuple((image.get("Config") or {}).get("Volumes") or ())),
             )
             # before start: the stream must not miss a byte, and its end must be noticed from the first moment
             raw = api.attach_socket(name, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
@@ -232,46 +220,6 @@ async def see_through(work: asyncio.Future[T]) -> None:
     while not work.done():
         with suppress(asyncio.CancelledError):
             await asyncio.wait({work})
-
-
-def _hardened(api: docker.APIClient, spec: Docker, *, volumes: tuple[str, ...]) -> Any:
-    """The host's side of the container: everything dropped that research code can do without."""
-    from docker.types import LogConfig, Ulimit
-
-    size = {what: parse_size(getattr(spec, what), what=what) for what in ("memory", "workspace", "tmp", "shm")}
-    # A volume declared by the image would be a writable place on the host's disk without any limit.
-    shades = {path: "ro,noexec,nosuid,nodev,size=4k" for path in volumes if path not in ("/workspace", "/tmp")}  # noqa: S108
-    return api.create_host_config(
-        cap_drop=["ALL"],
-        security_opt=["no-new-privileges:true"],
-        read_only=True,
-        network_mode=spec.network,
-        ipc_mode="private",  # not "none": multiprocessing needs it
-        pids_limit=spec.pids,
-        mem_limit=size["memory"],
-        memswap_limit=size["memory"],
-        oom_score_adj=500,
-        shm_size=size["shm"],
-        nano_cpus=int(spec.cpus * 1_000_000_000),
-        tmpfs={
-            **shades,
-            "/tmp": f"rw,noexec,nosuid,nodev,size={size['tmp']},nr_inodes=8192,mode=1777",  # noqa: S108
-            # uid and gid are needed: `mode` alone loses to the mode of the image's directory
-            "/workspace": f"rw,exec,nosuid,nodev,size={size['workspace']},nr_inodes=32768,"
-            "uid=10001,gid=10001,mode=0750",
-        },
-        ulimits=[
-            Ulimit(name="nofile", soft=1024, hard=1024),
-            # PID 1 must be able to put in any file that fits; it sets 128 MiB for all code it starts
-            Ulimit(name="fsize", soft=size["workspace"], hard=size["workspace"]),
-            Ulimit(name="core", soft=0, hard=0),
-        ],
-        log_config=LogConfig(type="none"),
-        dns=[],
-        runtime=spec.runtime,
-        auto_remove=True,
-        init=False,  # our runner is PID 1, and must be
-    )
 
 
 def _socket_of(raw: Any) -> socket.socket:

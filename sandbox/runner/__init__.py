@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-MODULES = ("frames", "capture", "processes", "workspace", "channel", "worker", "supervisor")
+MODULES = ("frames", "capture", "processes", "workspace", "channel", "worker", "children", "supervisor")
 
 # Understood by any Python, so that one that is too old says so rather than failing on our syntax.
 _BOOTSTRAP = """\

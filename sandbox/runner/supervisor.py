@@ -6,7 +6,7 @@ stream ends, and so does this program, and so does the container.
 """
 
 # The standard library alone, as lean as can be (see __init__.py): so no pathlib, contextlib or logging here.
-# ruff: noqa: PTH102, PTH112, PTH118, PTH123, PTH208, SIM105, S606
+# ruff: noqa: PTH102, PTH112, PTH118, PTH123, PTH208, SIM105
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import collections
 import os
 import select
 import signal
-import socket
 import sys
 import time
 
 from moot.sandbox.runner import processes
 from moot.sandbox.runner.capture import HARD_STOP, Capture
 from moot.sandbox.runner.channel import Channel
-from moot.sandbox.runner.worker import ANSWER, INTERRUPTED, MAX_VALUE, READY, REQUEST, work
+from moot.sandbox.runner.children import Worker, start_shell
+from moot.sandbox.runner.worker import ANSWER, INTERRUPTED, MAX_VALUE, READY
 from moot.sandbox.runner.workspace import Workspace
 
 TYPE_CHECKING = False  # importing typing for its own constant would cost each start some milliseconds
@@ -38,7 +38,7 @@ TIMEOUT_EXIT_CODE = 124
 KILLED_EXIT_CODE = 137
 _SEED = "/opt/sandbox/mpl"
 _MOST_FAILED_STARTS = 5
-_ENTRIES_PER_FRAME = 500
+_ENTRIES_PER_FRAME = 100  # a name of 1 KiB may need 6 KiB of JSON, and a frame has 1 MiB
 _READ_ROUNDS = 16
 _DRAIN_ROUNDS = 64
 
@@ -66,45 +66,6 @@ class Block:
     def printed(self) -> int:
         """Bytes so far, both streams."""
         return sum(capture.total for capture in self.captures)
-
-
-class Worker:
-    """The interpreter's process and the socket to it."""
-
-    def __init__(self, workspace: str) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket = ours
-        self.ready = False
-        self.deaf = False  # it has closed its end of the socket (code may close any descriptor)
-        self.pid = _fork()
-        if self.pid == 0:
-            try:
-                _close_all_but(theirs.fileno())
-                work(theirs, workspace)
-            finally:
-                os._exit(4)
-        theirs.close()
-        ours.setblocking(False)
-
-    def send(self, block: Block, descriptors: list[int]) -> None:
-        """Have it run a block. OSError when it cannot be told."""
-        try:  # whatever waits there was not asked for: it is forged, or left over from an earlier block
-            while self.socket.recv(1 << 17):
-                pass
-        except BlockingIOError:
-            pass
-        socket.send_fds(self.socket, [REQUEST.pack(block.nonce, block.number)], descriptors)
-
-    def receive(self) -> bytes:
-        """A datagram from it; empty when there is none. From its hanging up on it is `deaf`."""
-        try:
-            message = self.socket.recv(1 << 17)
-        except BlockingIOError:
-            return b""
-        except OSError:
-            message = b""
-        self.deaf = not message
-        return message
 
 
 class Supervisor:
@@ -216,9 +177,9 @@ class Supervisor:
             os.write(source, code)
             if block.python:
                 block.pid = self._worker.pid
-                self._worker.send(block, [out[1], err[1], source])
+                self._worker.send(block.nonce, block.number, [out[1], err[1], source])
             else:
-                block.pid = _start_shell(block.language, out[1], err[1], source)
+                block.pid = start_shell(WORKSPACE, block.language, [out[1], err[1], source])
         except OSError:  # a dead worker, or no process left to fork: begin anew, with everything ended
             for capture in block.captures:
                 capture.close()
@@ -339,57 +300,6 @@ class Supervisor:
         }
         self._state_lost = False
         self._channel.send(done, b"".join((*streams, value)))
-
-
-def _fork() -> int:
-    # Right after a fork bomb was ended the last of its pids may still count against the container's limit.
-    deadline = time.monotonic() + 2
-    while True:
-        try:
-            return os.fork()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            processes.reap()
-            time.sleep(0.001)
-
-
-def _close_all_but(keep: int) -> None:
-    null = os.open("/dev/null", os.O_RDWR)
-    for number in range(3):
-        os.dup2(null, number)
-    for number in [int(name) for name in os.listdir("/proc/self/fd")]:
-        if number > 2 and number != keep:
-            try:
-                os.close(number)
-            except OSError:
-                pass
-
-
-def _start_shell(language: str, out: int, err: int, source: int) -> int:
-    """Run a script in a shell of its own; the script is read from descriptor 9, so that stdin stays empty."""
-    os.lseek(source, 0, os.SEEK_SET)
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        os.setsid()
-        processes.limit_file_size()
-        processes.go_first()
-        os.chdir(WORKSPACE)
-        os.dup2(out, 1)
-        os.dup2(err, 2)
-        os.dup2(source, 9)
-        os.set_inheritable(9, True)
-        os.closerange(3, 9)
-        os.closerange(10, 1024)
-        for name in ("SIGINT", "SIGHUP", "SIGQUIT", "SIGPIPE", "SIGTERM", "SIGCHLD", "SIGXFSZ"):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
-        os.execvp(language, [language, "/dev/fd/9"])
-    except OSError as error:
-        os.write(2, f"{language}: {error.strerror}\n".encode())
-    finally:
-        os._exit(127)
 
 
 def _seed_matplotlib() -> None:

@@ -18,6 +18,11 @@ PROGRAMS = {
         "python",
     ),
     "filling the workspace with names": ("n = 0\nwhile True:\n    n += 1; open(f'f{n}', 'w').close()", "python"),
+    "names that are as long as can be": (
+        "import os\nfolder = '/'.join(['\\1' * 250] * 3)\nos.makedirs(folder)\n"
+        "for i in range(3000): open(f'{folder}/{i:\\1>250}', 'w').close()",
+        "python",
+    ),
     "filling /tmp and /dev/shm": (
         "for d in ('/tmp', '/dev/shm'):\n    try:\n        with open(d + '/x', 'wb') as f:\n"
         "            while True: f.write(bytes(1 << 20)); f.flush()\n    except OSError as e: print(e)",
