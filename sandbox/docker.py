@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -93,6 +93,15 @@ class Docker:
             yield box
         finally:
             await box.close()
+            await self._sweep()
+
+    async def _sweep(self) -> None:
+        """Remove what processes left that were killed between making and starting a container."""
+        from moot.sandbox.errors import SandboxError
+        from moot.sandbox.prune import prune
+
+        with suppress(SandboxError):
+            await prune(self.engine)
 
     async def check(self) -> None:
         """Raise EngineUnavailable, ImageMissing or RuntimeMissing now rather than in the middle of a run."""

@@ -8,6 +8,7 @@ import docker
 import pytest
 
 from moot.sandbox.box import Box
+from moot.sandbox.docker import Docker
 from moot.sandbox.owner import LABEL_OWNER, LABEL_RUN, Owner, this_process
 from moot.sandbox.prune import prune
 
@@ -64,3 +65,13 @@ def test_a_process_recognises_itself_and_its_label() -> None:
     assert me.life() == "alive"
     assert Owner.parse("x") is None
     assert Owner.parse("a:b:c:d") is None
+
+
+async def test_a_box_that_closes_takes_along_what_a_killed_process_left_unstarted(
+    client: docker.DockerClient, image: str
+) -> None:
+    labels = {LABEL_OWNER: str(dead_process()), LABEL_RUN: "killed"}
+    left = client.api.create_container(image, ["true"], labels=labels)["Id"]
+    async with Docker(image=image).open(run="test"):
+        assert client.api.containers(all=True, filters={"id": left})
+    assert client.api.containers(all=True, filters={"id": left}) == []
