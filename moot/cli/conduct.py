@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 AFTER_TURN = "stopping after this turn; Ctrl-C again stops now"
 NOW = "stopping now"
-STOP_SECONDS = 8.0
-"""How long a sandbox that does not go is waited for; it goes by itself once this process is gone."""
+STOP_SECONDS = 3.0
+"""How long an engine that does not answer is waited for. A sandbox goes by itself once this process is gone."""
 
 
 class Interrupted(Exception):
@@ -94,7 +94,8 @@ class Conductor:
         self._story = Story("")
         self._run: Run | None = None
         self._starting: asyncio.Task[Run] | None = None
-        self._stopping: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def conduct(self, begin: Callable[[], Awaitable[Run]]) -> Conducted:
         """Begin a run and see it to its end. Raises what kept it from going on, and Interrupted before it began."""
@@ -111,10 +112,12 @@ class Conductor:
         self._display.open(called)
         try:
             following = asyncio.ensure_future(self._follow(run))
-            await self._driven(run)
-            await asyncio.wait({following})
-            if error := following.exception():
-                raise error
+            if await self._driven(run):
+                await asyncio.wait({following})
+                if error := following.exception():
+                    raise error
+            else:
+                self._display.notice("the sandbox does not answer; it ends by itself")
             self._display.end(self._story)
         finally:
             self._display.close()
@@ -126,14 +129,18 @@ class Conductor:
             self._run.pause_after_turn()
         return self._run
 
-    async def _driven(self, run: Run) -> None:
+    async def _driven(self, run: Run) -> bool:
+        """Wait until the run is not driven any more. False: it was to stop, and what it holds does not let go."""
         finishing = asyncio.ensure_future(run.finish())
-        await asyncio.wait({finishing})
-        if self._stopping is not None:
-            await asyncio.wait({self._stopping}, timeout=STOP_SECONDS)
-        if not finishing.cancelled() and (error := finishing.exception()):
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({finishing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not finishing.done():
+            await asyncio.wait({finishing}, timeout=STOP_SECONDS)
+        if finishing.done() and not finishing.cancelled() and (error := finishing.exception()):
             self._display.close()
             raise error
+        return finishing.done()
 
     async def _follow(self, run: Run) -> None:
         """Tell the story; a reader that has gone away (a closed pipe) does not end the run."""
@@ -161,6 +168,7 @@ class Conductor:
             return
         self._display.notice(NOW)
         if self._run is not None:
-            self._stopping = asyncio.ensure_future(self._run.stop_now())
+            self._tasks.add(asyncio.ensure_future(self._run.stop_now()))
+            self._stopping.set()
         elif self._starting is not None:
             self._starting.cancel()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from moot.chats.clean import clean, shown_json
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
 
 LOG_WIDTH = 120
@@ -57,8 +57,3 @@ def _write(stream: TextIO, text: str) -> None:
     with contextlib.suppress(BrokenPipeError):
         stream.write(text)
         stream.flush()
-
-
-def table(renderable: RenderableType) -> None:
-    """A table on stdout."""
-    console(stderr=False).print(renderable)

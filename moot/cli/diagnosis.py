@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import shutil
@@ -21,6 +22,7 @@ NEEDED = ("autogen-agentchat", "autogen-core", "autogen-ext", "docker", "pydanti
 PINNED = {"autogen-agentchat": "0.7.5", "autogen-ext": "0.7.5"}
 KEYS = ("OPENAI_API_KEY",)
 ENOUGH_BYTES = 1_000_000_000
+PATIENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,10 @@ async def _image() -> Finding:
     from moot.sandbox.images import VERSION, inspect
 
     try:
-        image = await inspect()
+        image = await asyncio.wait_for(inspect(), PATIENCE_SECONDS)
+    except TimeoutError:
+        detail = f"the Docker engine did not answer in {PATIENCE_SECONDS:g} seconds"
+        return Finding("sandbox", False, detail, ExitCode.NO_SANDBOX)
     except SandboxError as error:
         return Finding("sandbox", False, str(error), ExitCode.NO_SANDBOX)
     if image.version != VERSION:

@@ -26,14 +26,15 @@ class Format(StrEnum):
 
 def list_runs(json: Json = False) -> None:
     """Every run, newest first."""
-    from moot.cli.consoles import result_json, say, table
+    from moot.cli.consoles import console, result_json, say
     from moot.cli.run_list import row_object, run_table
 
     rows = wait(_rows())
     if json:
         result_json([row_object(row) for row in rows])
     elif rows:
-        table(run_table(rows))
+        on = console(stderr=False)
+        on.print(run_table(rows, on.width))
     else:
         say("no runs yet: moot demo makes one")
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from moot.chats.store import RunRow
 
+WIDE = 72
+"""Columns of a terminal in which the whole table is legible."""
+
 
 def status_of(row: RunRow) -> str:
     """`finished`, `running` while a living process drives it, else `paused`."""
@@ -47,30 +50,30 @@ def row_object(row: RunRow) -> dict[str, object]:
     }
 
 
-def run_table(rows: Sequence[RunRow]) -> Table:
-    """Runs for people, by the shortest beginnings of their ids."""
+def run_table(rows: Sequence[RunRow], width: int) -> Table:
+    """Runs for people, by the shortest beginnings of their ids; fewer columns where there is little room."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     names = [row.run for row in rows]
+    left, right = ("run", "status", "chat"), ("turns", "started", "tokens", "cost")
+    shown = (*left, *(right if width >= WIDE else right[:1]))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("run", "chat", "status"):
-        table.add_column(title, no_wrap=title == "run", overflow="fold")
-    for title in ("turns", "started", "tokens", "cost"):
-        table.add_column(title, justify="right", no_wrap=title == "turns")
+    for title in shown:
+        table.add_column(title, justify="right" if title in right else "left", no_wrap=True)
     for row in rows:
         status = status_of(row)
-        cells = [
-            short(row.run, names),
-            clean_line(row.chat, 60),
-            row.outcome or status if status == "finished" else status,
-            str(row.turns),
-            _local(row.started),
-            tokens(row.input_tokens + row.output_tokens),
-            "unpriced" if row.usd is None else dollars(row.usd),
-        ]
-        table.add_row(*(Text(cell) for cell in cells))
+        cells = {
+            "run": short(row.run, names),
+            "status": row.outcome or status if status == "finished" else status,
+            "chat": clean_line(row.chat, 60),
+            "turns": str(row.turns),
+            "started": _local(row.started),
+            "tokens": tokens(row.input_tokens + row.output_tokens),
+            "cost": "unpriced" if row.usd is None else dollars(row.usd),
+        }
+        table.add_row(*(Text(cells[title]) for title in shown))
     return table
 
 

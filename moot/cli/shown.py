@@ -98,7 +98,7 @@ def header(story: Story, short: str) -> Iterable[RenderableType]:
 def task(text: str) -> RenderableType:
     """What the participants are asked."""
     shown, missing = clip(text, 10, 1500)
-    return Group(Gutter(Text(shown), "task ", "dim"), *_missing(missing))
+    return Group(Text.assemble(("task  ", "dim"), shown), *_missing(missing))
 
 
 def chosen(choice: SpeakerSelected) -> RenderableType:

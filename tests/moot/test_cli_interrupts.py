@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -125,3 +126,33 @@ def test_ctrl_c_before_the_first_turn_ends_without_a_traceback(moot: Moot, at: s
     assert done.code == 130, done.err
     assert "Traceback" not in done.err
     assert done.out == ""
+
+
+@pytest.mark.parametrize("verb", [["run", "research"], ["doctor"], ["sandbox", "check"], ["sandbox", "prune"]])
+def test_an_engine_that_never_answers_does_not_hold_up_ctrl_c(moot: Moot, verb: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as engine:
+        address = f"tcp://127.0.0.1:{engine.getsockname()[1]}"
+        with moot.started(*verb, DOCKER_HOST=address) as waiting:
+            asked, _ = engine.accept()
+            with asked:
+                waiting.signal(signal.SIGINT)
+                done = waiting.ended()
+    assert done.code == 130
+    assert done.err.startswith("interrupted")
+    assert len(done.err.splitlines()) == 1
+    assert moot("runs", "list", "--json").json == []
+
+
+def test_an_engine_that_stops_answering_does_not_hold_up_a_run_that_is_to_stop(moot: Moot) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as engine:
+        address = f"tcp://127.0.0.1:{engine.getsockname()[1]}"
+        with moot.started("demo", DOCKER_HOST=address) as run:
+            asked, _ = engine.accept()
+            with asked:
+                run.until("next: executor")
+                run.signal(signal.SIGTERM)
+                done = run.ended()
+    assert done.code == 130
+    assert "moot resume" in done.err
+    (row,) = rows(moot)
+    assert row["status"] == "paused"

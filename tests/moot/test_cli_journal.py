@@ -27,7 +27,10 @@ def test_runs_are_listed_newest_first_with_the_promised_keys(moot: Moot) -> None
     ]
     assert all(datetime.fromisoformat(row["started"]).tzinfo is not None for row in listed)
     table = moot("runs", "list").out
-    shown = re.findall(r"^ (\w+) +duet +(\w+)", table, re.MULTILINE)
+    shown = re.findall(r"^ (\w+) +(\w+) +duet", table, re.MULTILINE)
+    narrow = moot("runs", "list", COLUMNS="40").out
+    assert all(len(line) <= 40 for line in narrow.splitlines())
+    assert re.findall(r"^ (\w+) +(\w+) +duet", narrow, re.MULTILINE) == shown
     assert [outcome for _, outcome in shown] == ["limit", "goal"]
     assert all(run.startswith(short) for run, (short, _) in zip([second, first], shown, strict=True))
     assert all(moot("runs", "show", short).code == 0 for short, _ in shown)
