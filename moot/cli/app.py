@@ -13,7 +13,11 @@ from moot.cli import chat_verbs, doctor_verb, journal_verbs, run_verbs, sandbox_
 app = typer.Typer(
     name="moot",
     help="Group chats of AI agents: durable, bounded, safe and explainable.",
-    epilog="Example: moot demo   then   moot run research --set inputs.x=horsepower",
+    epilog=(
+        "Example: moot demo   then   moot run research --set inputs.x=horsepower\n\n"
+        "Exit codes: 0 goal, 1 failed, 2 bad file or usage, 3 a limit, 4 waiting or paused, 5 rejected, 6 no sandbox, "
+        "7 model or key, 8 stalled, 9 stopped, 130 interrupted."
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
