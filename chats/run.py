@@ -15,6 +15,7 @@ from moot.agents.seat import Seat
 from moot.chats.chat import Chat, drive
 from moot.chats.errors import StoreError, UserError
 from moot.chats.events import Draft, Event, MessageSaid, RunCreated
+from moot.chats.find import find_run
 from moot.chats.home import open_store
 from moot.chats.ids import new_run
 from moot.chats.journal import Journal
@@ -263,20 +264,6 @@ async def _give_back(store: Store, claim: Claim) -> None:
     """The claim was taken only to look: the run's status stays what it was."""
     row = next((r for r in await store.runs() if r.run == claim.run), None)
     await store.append(claim, claim.head, [], row.status if row is not None else None)
-
-
-async def find_run(store: Store, prefix: str) -> str:
-    """The run whose id begins like this. Raises UserError for none (with the nearest) or several."""
-    found = await store.names(prefix.strip().lower())
-    if len(found) == 1:
-        return found[0]
-    if prefix and prefix in found:
-        return prefix
-    if not found:
-        newest = (await store.names())[-3:]
-        known = f"; the newest are {', '.join(reversed(newest))}" if newest else "; there are no runs yet"
-        raise UserError(f"no run begins with {prefix!r}{known}")
-    raise UserError(f"{prefix!r} is the beginning of {len(found)} runs ({', '.join(found[:4])}…): give more of it")
 
 
 async def _created(chat: Chat, seats: Mapping[str, Seat], store: Store) -> RunCreated:

@@ -103,9 +103,9 @@ def export(
 
 
 async def _journal(prefix: str) -> tuple[str, str, list[Event]]:
+    from moot.chats.find import find_run
     from moot.chats.home import open_store
     from moot.chats.ids import short
-    from moot.chats.run import find_run
 
     store, _ = open_store()
     try:
@@ -139,8 +139,8 @@ def verify(
 
 
 async def _verified(run: str | None) -> dict[str, list[str]]:
+    from moot.chats.find import find_run
     from moot.chats.home import open_store
-    from moot.chats.run import find_run
     from moot.chats.verify import verify_run
 
     store, _ = open_store()

@@ -97,8 +97,9 @@ async def _start(chat: Chat, task: str, wanted: Wanted, *, checked: bool) -> Exi
 
 
 async def _resume(run: str, wanted: Wanted) -> ExitCode:
+    from moot.chats.find import find_run
     from moot.chats.home import open_store
-    from moot.chats.run import find_run, open_run
+    from moot.chats.run import open_run
     from moot.cli import artifact_files
     from moot.cli.conduct import Interrupts
     from moot.cli.display import display_for
