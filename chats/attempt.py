@@ -57,6 +57,7 @@ class Attempt:
         """Resolved when the participant is done, or the attempt cannot go on."""
         self._blocked: list[asyncio.Future[NoReturn]] = []
         self._tasks: set[asyncio.Task[object]] = set()
+        journal.on_failure.add(self._broken)
 
     @property
     def seconds(self) -> float:
@@ -117,12 +118,15 @@ class Attempt:
 
     async def fail(self, error: BaseException) -> NoReturn:
         """End the attempt here. An exception could be swallowed by the agent's own code: tell the driver instead."""
-        self.error = self.error or error
-        self.awaken()
+        self._broken(error)
         stuck: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
         self._blocked.append(stuck)
         await stuck
         raise AssertionError("unreachable")
+
+    def _broken(self, error: BaseException) -> None:
+        self.error = self.error or error
+        self.awaken()
 
     def awaken(self) -> None:
         """Tell the driver to look."""
@@ -131,6 +135,7 @@ class Attempt:
 
     def close(self) -> None:
         """End every branch that is stuck or still running; tasks an agent made do not die with its turn."""
+        self._journal.on_failure.discard(self._broken)
         for future in self._blocked:
             future.cancel()
         for task in self._tasks:

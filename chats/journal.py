@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pydantic import BaseModel
 
@@ -30,6 +30,8 @@ class Journal:
         self._last: asyncio.Future[None] | None = None
         self._failed: BaseException | None = None
         self._closed = False
+        self.on_failure: set[Callable[[BaseException], None]] = set()
+        """Called once when nothing can be written any more: whoever waits for something else must not go on waiting."""
         self._subscribers: set[asyncio.Queue[Published]] = set()
 
     def stage(
@@ -99,7 +101,7 @@ class Journal:
             try:
                 self._last = asyncio.ensure_future(self._store.append(self.claim, expected, batch, status))
             except StoreError as error:  # an event that cannot be written
-                self._failed = error
+                self.fail(error)
             else:
                 self._follow(batch, self._last)
 
@@ -109,11 +111,18 @@ class Journal:
         else:
             commit.add_done_callback(lambda done: self._committed(batch, done))
 
+    def fail(self, error: BaseException) -> None:
+        """Nothing more is written; every later flush raises this."""
+        if self._failed is None:
+            self._failed = error
+            for tell in tuple(self.on_failure):
+                tell(error)
+
     def _committed(self, batch: list[Event], done: asyncio.Future[None]) -> None:
         """Called in the order of the commits. The first failure is final: what follows would not fit the head."""
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
         if error is not None:
-            self._failed = self._failed or error
+            self.fail(error)
         for subscriber in self._subscribers if error is None else ():
             for event in batch:
                 subscriber.put_nowait(event)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from pydantic import BaseModel
 from moot.agents.executor import NO_SANDBOX
 from moot.agents.seat import Seat, Workplace
 from moot.chats.attempt import LimitHit
-from moot.chats.errors import StoreError, UserError
+from moot.chats.errors import Fenced, StoreError, UserError
 from moot.chats.events import (
     BudgetWarning,
     MessageSaid,
@@ -190,13 +189,15 @@ class Table:
         self.state.apply(self.journal.stage(data, turn))
 
     async def _renew(self) -> None:
-        """Hold the lease; when somebody else has taken the run over, the next append says so."""
+        """Hold the lease. A busy disk is no reason to give up; a lease that was lost is."""
         while True:
             await asyncio.sleep(LEASE_SECONDS / 3)
-            with contextlib.suppress(
-                StoreError
-            ):  # a busy disk is no reason to give up; a lost lease shows at the next append
+            try:
                 await self.store.renew(self.journal.claim)
+            except Fenced as lost:
+                return self.journal.fail(lost)
+            except StoreError:
+                continue
 
 
 async def _together(taking: list[Coroutine[None, None, None]]) -> list[LimitHit | TurnFailure | None]:

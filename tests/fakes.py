@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,13 +15,19 @@ from autogen_agentchat.base import Response
 from autogen_agentchat.messages import BaseChatMessage, TextMessage
 from autogen_core import CancellationToken, FunctionCall
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, ModelInfo, RequestUsage
+from pydantic import BaseModel
 
 from moot.agents.effects import SCOPE, Effect, Scope
 from moot.chats.errors import StoreError
 from moot.chats.events import Event
+from moot.chats.run import Run
+from moot.chats.speakers import Choice
 from moot.chats.store import Blobs, Claim, RunRow, Store
+from moot.termination.outcome import Outcome, Stop
+from moot.termination.transcript import Transcript
 
 T = TypeVar("T")
+D = TypeVar("D", bound=BaseModel)
 Words = str | list[FunctionCall]
 Answer = Callable[[Sequence[LLMMessage], int], Words | Awaitable[Words]]
 """Called with the request and the number of the call, from 1; may raise."""
@@ -132,7 +139,8 @@ class DyingStore:
     """Dies at the n-th append: before its commit, or after it and before anybody hears of it. Then nothing works."""
 
     def __init__(self, inner: Store, owner: str, *, at: int = 0, after: bool = False) -> None:
-        self._inner, self._owner, self._at, self._after = inner, owner, at, after
+        self._inner, self._owner, self._after = inner, owner, after
+        self.at = at
         self.blobs: Blobs = inner.blobs
         self.appends = 0
         self.fired = False
@@ -141,7 +149,7 @@ class DyingStore:
         self, claim: Claim, expected_head: int, events: Sequence[Event], status: str | None = None
     ) -> None:
         self.appends += 1
-        dies = self.appends == self._at
+        dies = self.appends == self.at
         if self.fired or (dies and not self._after):
             self.fired = True
             raise Killed("killed before its commit")
@@ -220,3 +228,49 @@ def call(name: str, arguments: Mapping[str, object], id: str) -> FunctionCall:
 def calls(log: Path) -> int:
     """How many calls a model with that log has seen, in whatever process."""
     return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A policy that follows a plan: who speaks in each step, several in parallel; then the run ends."""
+
+    plan: tuple[tuple[str, ...], ...]
+    note: str | None = None
+    """Told to the speakers of the second step."""
+
+    async def choose(self, said: Transcript, eligible: Sequence[str]) -> Choice | Stop:
+        done = said.history[-1].step if said.history else 0
+        if done == len(self.plan):
+            return Stop("steps", "the plan is over", Outcome.GOAL, said.turns)
+        note = self.note if done == 1 else None
+        return Choice(self.plan[done], f"step {done + 1}", "steps", tuple(eligible), note=note)
+
+
+def steps(*plan: str) -> Steps:
+    """Who speaks in each step, such as `steps("a", "b c", "a")`."""
+    return Steps(tuple(tuple(step.split()) for step in plan))
+
+
+def lines(run: Run) -> list[str]:
+    """What was said, by whom."""
+    return [f"{turn.participant}: {turn.text}" for turn in run.transcript.history]
+
+
+async def types(store: Store, run: Run) -> list[str]:
+    """The types of a run's events, in order."""
+    return [event.type for event in await store.load(run.id)]
+
+
+async def data_of(store: Store, run: Run, kind: type[D]) -> list[D]:
+    """What the events of one type said."""
+    return [event.data for event in await store.load(run.id) if isinstance(event.data, kind)]
+
+
+async def contexts(run: Run) -> dict[str, list[dict[str, Any]]]:
+    """What each participant's model would be told next."""
+    found = run._table.seats.items()
+    return {
+        name: [m.model_dump() for m in await context.get_messages()]
+        for name, seat in found
+        for context in seat.contexts.values()
+    }
