@@ -14,11 +14,12 @@ from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.base import ChatAgent
 from autogen_agentchat.messages import BaseChatMessage, StructuredMessage
 from autogen_core.model_context import ChatCompletionContext
+from autogen_core.models import ChatCompletionClient
 
 from moot.agents.context import JournalContext
 from moot.agents.executor import ExecutorAgent
 from moot.agents.journalled_client import JournalledClient
-from moot.agents.models import Model
+from moot.agents.models import Model, own_model
 from moot.agents.seat import Seat
 
 _OWN_CONTEXT = ("add_message", "clear", "save_state", "load_state")
@@ -37,15 +38,18 @@ def adopt(agent: ChatAgent, model: Model | None = None) -> Seat:
         return other
     twin = copy.copy(agent)
     context = JournalContext(twin._model_context, twin.name)
-    price = model.price if model is not None else None
+    known = model or own_model(agent._model_client)
     twin._model_context = context
-    twin._model_client = JournalledClient(twin._model_client, price, context)
-    kind = model.kind if model is not None else "real"
-    name = model.name if model is not None else type(agent._model_client).__name__
-    seat = Seat(agent.name, twin, contexts={"": context}, model_name=name, model_kind=kind)
+    twin._model_client = JournalledClient(twin._model_client, known.price, context)
+    seat = Seat(agent.name, twin, contexts={"": context}, model_name=known.name, model_kind=known.kind)
     for made in _structured(twin):
         seat.messages.register(made)
     return seat
+
+
+def client_of(agent: ChatAgent) -> ChatCompletionClient | None:
+    """The model client that speaks for an agent, where it is one that shows it."""
+    return agent._model_client if isinstance(agent, AssistantAgent) else None
 
 
 def _structured(agent: ChatAgent) -> tuple[type[BaseChatMessage], ...]:

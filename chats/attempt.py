@@ -62,7 +62,7 @@ class Attempt:
     @property
     def seconds(self) -> float:
         """Since the attempt began."""
-        return round(time.monotonic() - self._begun, 4)
+        return round(time.monotonic() - self._begun, 6)
 
     async def once(self, key: str, effect: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
         """Perform unless a result is recorded."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from autogen_core.models import ChatCompletionClient
 
+from moot.agents.adopt import client_of
 from moot.agents.assistant import Assistant
 from moot.agents.executor import Executor
 from moot.agents.models import ModelSpec, check_name, own_model
-from moot.agents.prices import price_of
+from moot.agents.prices import FREE, Price, price_of
 from moot.chats.errors import Problem, SpecError, UserError, did_you_mean
 from moot.chats.graph import Graph
 from moot.chats.graph_check import GraphProblem
+from moot.termination.limits import Limits
 from moot.termination.rules import ANYTHING, CODE, Rule
 
 if TYPE_CHECKING:
-    from moot.chats.chat import Chat
+    from moot.chats.chat import Chat, Participant
+
+AnyModel: TypeAlias = str | ModelSpec | ChatCompletionClient
 
 
 def check_chat(chat: Chat) -> None:
@@ -31,7 +35,7 @@ def check_chat(chat: Chat) -> None:
         _known(chat, name, "a stop rule or the result looks at")
     if isinstance(chat.speakers, Graph):
         _check_graph(chat, chat.speakers, looked_at)
-    _check_models(chat)
+    _check_models(chat, chat.limits)
 
 
 def _looked_at(chat: Chat, rule: Rule | None) -> frozenset[str]:
@@ -83,27 +87,46 @@ def _known(chat: Chat, name: str, who: str) -> None:
         raise UserError(f"{who} {name!r}, who is no participant" + (f" ({hint})" if hint else ""))
 
 
-def _check_models(chat: Chat) -> None:
-    for participant in chat.participants:
-        if not isinstance(participant, Assistant):
-            continue
-        model = participant.model if participant.model is not None else chat.model
-        if model is None:
-            raise UserError(
-                f"assistant {participant.name!r} has no model: give it one, or give the chat one (model=...)"
-            )
-        if chat.limits is not None and chat.limits.usd is not None and not priced(model):
-            raise UserError(
-                f"a usd limit needs a price for every model, and {participant.name!r} has an unpriced one: "
-                "give a price, or limit tokens instead"
-            )
+def _check_models(chat: Chat, limits: Limits) -> None:
+    asked = {p.name: model for p in chat.participants if (model := _model_of(chat, p)) is not None}
+    prices = {name: _price(model) for name, model in asked.items()}
+    unpriced = [name for name, price in prices.items() if price is None]
+    if limits.usd is not None and unpriced:
+        raise UserError(
+            f"a usd limit needs a price for every model, and {unpriced[0]!r} has an unpriced one: "
+            "give a price, or limit tokens instead"
+        )
+    costs = any(price is not None and price.cost(1, 1) for price in prices.values())
+    reached = {"tokens": bool(asked), "usd": costs}
+    if not [name for name in limits.hard() if reached.get(name, True)]:
+        never = " and ".join(f"limits.{name}" for name in limits.hard())
+        raise UserError(
+            f"chat {chat.name!r} cannot end: nobody in it is known to spend anything that counts against {never}; "
+            "give turns, rounds or seconds as well"
+        )
 
 
-def priced(model: str | ModelSpec | ChatCompletionClient) -> bool:
+def _model_of(chat: Chat, participant: Participant) -> AnyModel | None:
+    """The model that speaks for a participant, as far as that can be seen."""
+    if isinstance(participant, Executor):
+        return None
+    if not isinstance(participant, Assistant):
+        return client_of(participant)
+    model = participant.model if participant.model is not None else chat.model
+    if model is None:
+        raise UserError(f"assistant {participant.name!r} has no model: give it one, or give the chat one (model=...)")
+    return model
+
+
+def priced(model: AnyModel) -> bool:
     """Whether the price of a model is known; a scripted one costs nothing. Raises ModelError for an unknown name."""
+    return _price(model) is not None
+
+
+def _price(model: AnyModel) -> Price | None:
     if isinstance(model, ModelSpec):
-        return model.price is not None
+        return model.price
     if not isinstance(model, str):
-        return own_model(model).price is not None
+        return own_model(model).price
     check_name(model)
-    return model.startswith("playbook:") or price_of(model) is not None
+    return FREE if model.startswith("playbook:") else price_of(model)

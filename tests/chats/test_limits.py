@@ -134,7 +134,7 @@ async def test_code_runs_end_the_run_before_the_block_that_is_one_too_many(store
 
 async def test_a_whole_turn_agents_tokens_count_when_they_are_known(store: Store) -> None:
     agent = Scripted("a", lambda *_: costly("a"))
-    run = await Chat([agent], limits=Limits(tokens=200)).run("go", store=store)
+    run = await Chat([agent], limits=Limits(tokens=200, turns=50)).run("go", store=store)
     assert rule_of(run) == "limits.tokens"
     assert (run.turns, run.usage.tokens, run.usage.priced) == (3, 270, False)
 
