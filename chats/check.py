@@ -76,7 +76,7 @@ def _check_graph(chat: Chat, graph: Graph, looked_at: frozenset[str]) -> None:
 def _problem(chat: Chat, graph: Graph, found: GraphProblem) -> Problem:
     where = f"graph of {chat.name}"
     if found.edge is None:
-        return Problem(where, found.message, suggestion=found.suggestion)
+        return Problem(where, found.message, path=found.participant or "", suggestion=found.suggestion)
     text = graph.edges[found.edge].text or str(graph.edges[found.edge])
     return Problem(where, found.message, found.edge + 1, found.column, f"edge {found.edge + 1}", found.suggestion, text)
 

@@ -163,8 +163,9 @@ class Run:
 
     async def stop_now(self, reason: str = "stopped in the middle of a turn") -> None:
         """Leave the run at once: what is under way is cut off, the sandbox removed. It can be resumed."""
-        self._table.pausing, self._stopping = reason, True
-        self._task.cancel()
+        if self.status == "running":  # else its last word is on its way, and only what is to be closed is left
+            self._table.pausing, self._stopping = reason, True
+            self._task.cancel()
         await asyncio.wait({self._task})
 
     async def _drive(self) -> None:

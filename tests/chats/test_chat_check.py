@@ -1,0 +1,146 @@
+"""What does not fit together is refused when a chat is made, before anything is spent."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from autogen_agentchat.agents import AssistantAgent
+
+from moot.agents.assistant import assistant
+from moot.agents.errors import ModelError
+from moot.agents.executor import executor
+from moot.agents.models import ModelSpec
+from moot.agents.prices import Price
+from moot.chats.chat import Chat
+from moot.chats.errors import SpecError, UserError
+from moot.chats.graph import graph
+from moot.chats.result import ResultSpec
+from moot.sandbox.fake import Fake
+from moot.termination.limits import Limits
+from moot.termination.rules import code_succeeded, says, when
+from tests.fakes import Counting, OpenAIChatCompletionClient, Scripted
+
+SIX = Limits(turns=6)
+
+
+def chat(*participants: Any, **parts: Any) -> Chat:
+    return Chat(participants, **{"limits": SIX, "name": "talk", **parts})
+
+
+def two(**parts: Any) -> Chat:
+    return chat(Scripted("anna"), Scripted("ben"), **parts)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (chat, "chat 'talk' has no participants"),
+        (lambda: chat(Scripted("a"), Scripted("a")), "chat 'talk' has two participants called 'a'"),
+        (
+            lambda: chat(assistant("no spaces", "x", model=Counting())),
+            "participant 'no spaces': a name is letters, digits and _, and begins with no digit",
+        ),
+        (lambda: chat(Scripted("user")), "participant 'user': that name is taken by the task"),
+        (lambda: chat(Scripted("moot")), "participant 'moot': that name is taken by the runtime"),
+        (
+            lambda: two(limits=None),
+            "chat 'talk' has no hard limit: give limits=Limits(...) with turns, rounds, tokens, usd or seconds",
+        ),
+        (
+            lambda: two(stop=says("ana", "x")),
+            "a stop rule or the result looks at 'ana', who is no participant (did you mean 'anna'?)",
+        ),
+        (
+            lambda: two(stop=code_succeeded() & says("zzz", "x")),
+            "a stop rule or the result looks at 'zzz', who is no participant",
+        ),
+        (
+            lambda: two(result=ResultSpec("bne")),
+            "a stop rule or the result looks at 'bne', who is no participant (did you mean 'ben'?)",
+        ),
+        (
+            lambda: chat(Scripted("coder"), executor("runner", Fake(), runs_code_from=["codr"])),
+            "executor 'runner' runs code from 'codr', who is no participant (did you mean 'coder'?)",
+        ),
+        (
+            lambda: chat(assistant("anna", "x")),
+            "assistant 'anna' has no model: give it one, or give the chat one (model=...)",
+        ),
+        (
+            lambda: chat(assistant("anna", "x", model=Counting()), limits=Limits(usd=1)),
+            "a usd limit needs a price for every model, and 'anna' has an unpriced one: "
+            "give a price, or limit tokens instead",
+        ),
+        (
+            lambda: chat(AssistantAgent("anna", Counting()), limits=Limits(usd=1, turns=3)),
+            "a usd limit needs a price for every model, and 'anna' has an unpriced one: "
+            "give a price, or limit tokens instead",
+        ),
+        (
+            lambda: chat(assistant("a", "x"), model=ModelSpec("http://localhost:1/v1", "qwen"), limits=Limits(usd=1)),
+            "a usd limit needs a price for every model, and 'a' has an unpriced one: "
+            "give a price, or limit tokens instead",
+        ),
+        (
+            lambda: chat(assistant("anna", "x"), model="playbook:p", limits=Limits(usd=1)),
+            "chat 'talk' cannot end: nobody in it is known to spend anything that counts against limits.usd; "
+            "give turns, rounds or seconds as well",
+        ),
+        (
+            lambda: two(limits=Limits(usd=1, tokens=10, code_runs=3)),
+            "chat 'talk' cannot end: nobody in it is known to spend anything that counts against limits.tokens and "
+            "limits.usd; give turns, rounds or seconds as well",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(make: Callable[[], Chat], message: str) -> None:
+    with pytest.raises(UserError) as refused:
+        make()
+    assert str(refused.value) == refused.value.one_line == message
+
+
+def test_an_unknown_model_is_refused_by_name() -> None:
+    with pytest.raises(ModelError, match="unknown model 'gpt-4o'"):
+        chat(assistant("anna", "x"), model="gpt-4o", limits=Limits(usd=1))
+
+
+@pytest.mark.parametrize(
+    ("edges", "problem"),
+    [
+        (("anna -> zoe", "zoe -> anna"), "zoe"),
+        (("anna -> anna",), "ben"),
+        (("anna -> ben",), "ben"),
+    ],
+)
+def test_a_graph_that_leads_nowhere_is_refused_with_its_edge(edges: tuple[str, ...], problem: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        two(speakers=graph(*edges))
+    assert problem in refused.value.one_line
+    assert "graph of talk" in refused.value.one_line
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        two,
+        lambda: two(stop=says("anna", "x") | when(lambda said, spent: None)),
+        lambda: two(speakers=graph("anna -> ben"), stop=says("ben", "x")),
+        lambda: chat(Scripted("coder"), executor("runner", Fake(), runs_code_from=["coder"]), stop=code_succeeded()),
+        lambda: chat(assistant("anna", "x"), model="playbook:p", limits=Limits(usd=1, turns=3)),
+        lambda: chat(assistant("anna", "x"), model="playbook:p", limits=Limits(tokens=1000)),
+        lambda: chat(AssistantAgent("anna", OpenAIChatCompletionClient()), limits=Limits(usd=1)),
+        lambda: chat(
+            assistant("a", "x"),
+            model=ModelSpec("http://localhost:1/v1", "qwen", price=Price(1.0, 1.0, "mine")),
+            limits=Limits(usd=1),
+        ),
+        lambda: two(limits=Limits(seconds=5)),
+    ],
+)
+def test_what_fits_is_accepted_and_nothing_is_started(make: Callable[[], Chat]) -> None:
+    assert make().names
+
+
+def test_a_chat_is_a_value_that_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        two().limits = None  # type: ignore[misc]
