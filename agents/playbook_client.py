@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from autogen_core import CancellationToken, Component
@@ -26,7 +26,9 @@ from moot.agents.situation import Situation
 CHARACTERS_PER_TOKEN = 4
 CONTEXT_TOKENS = 1_000_000
 """Far beyond any chat; a playbook has no window of its own."""
-_CHUNK = re.compile(r"\S+\s*|\s+")
+MOST_PIECES = 500
+"""A reply is streamed in at most about that many pieces: nobody reads megabytes word by word."""
+_WORD = re.compile(r"\S+\s*|\s+")
 
 
 class PlaybookClientConfig(BaseModel):
@@ -95,7 +97,7 @@ class PlaybookClient(ChatCompletionClient, Component[PlaybookClientConfig]):
         """The same reply, word by word, then the result."""
         result = self._reply(messages, tools)
         assert isinstance(result.content, str)
-        for chunk in _CHUNK.findall(result.content):
+        for chunk in _pieces(result.content):
             await _breathe(cancellation_token, self._delay_seconds)
             yield chunk
         yield result
@@ -169,3 +171,15 @@ async def _breathe(token: CancellationToken | None, seconds: float) -> None:
     if token is not None:
         token.link_future(pause)
     await pause
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The reply word by word, or, where it is long, several words at a time."""
+    least = len(text) // MOST_PIECES
+    start = 0
+    for word in _WORD.finditer(text):
+        if word.end() - start >= least:
+            yield text[start : word.end()]
+            start = word.end()
+    if start < len(text):
+        yield text[start:]

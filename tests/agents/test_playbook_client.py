@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from autogen_agentchat.agents import AssistantAgent
@@ -10,7 +11,7 @@ from autogen_core import CancellationToken
 from autogen_core.models import ChatCompletionClient, CreateResult, UserMessage
 
 from moot.agents.playbook import Playbook
-from moot.agents.playbook_client import PlaybookClient
+from moot.agents.playbook_client import MOST_PIECES, PlaybookClient
 
 TEXT = """
 version: 1
@@ -25,6 +26,17 @@ REPLY = "  You said:  hello  there\n\n(turn 1) "
 
 def _client(delay_seconds: float = 0.0) -> PlaybookClient:
     return PlaybookClient(Playbook.parse(TEXT), "echo", delay_seconds=delay_seconds)
+
+
+async def test_a_reply_of_megabytes_is_streamed_in_some_hundred_pieces() -> None:
+    reply = "word and space " * 100_000
+    playbook = Playbook.parse(f"version: 1\nname: long\nparts:\n  a:\n    - say: {json.dumps(reply)}\n")
+    stream = PlaybookClient(playbook, "a").create_stream([UserMessage(content="go", source="user")])
+    *pieces, result = [item async for item in stream]
+    assert 100 < len(pieces) <= MOST_PIECES + 1
+    assert "".join(str(piece) for piece in pieces) == reply
+    assert isinstance(result, CreateResult)
+    assert result.content == reply
 
 
 async def test_the_streamed_pieces_join_to_exactly_the_reply() -> None:
