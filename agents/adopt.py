@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 
-from autogen_agentchat.agents import AssistantAgent
+from autogen_agentchat.agents import AssistantAgent, BaseChatAgent
 from autogen_agentchat.base import ChatAgent
 from autogen_agentchat.messages import BaseChatMessage, StructuredMessage
 from autogen_core.model_context import ChatCompletionContext
@@ -31,7 +31,7 @@ def adopt(agent: ChatAgent, model: Model | None = None) -> Seat:
     if isinstance(agent, ExecutorAgent):
         return Seat(agent.name, agent, works=agent)
     if not isinstance(agent, AssistantAgent) or _overrides(agent):
-        other = Seat(agent.name, agent, state="")
+        other = Seat(agent.name, agent, state="", keeps_state=type(agent).save_state is not BaseChatAgent.save_state)
         for made in (*agent.produced_message_types, *_structured(agent)):
             if not other.messages.is_registered(made):
                 other.messages.register(made)

@@ -10,24 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from moot.termination.ledger import Cost
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Codec(Generic[T]):
+class Codec(NamedTuple, Generic[T]):
     """How a result is journalled: `dump` gives a JSON value or a pydantic model, `load` takes what JSON made of it."""
 
     dump: Callable[[T], object]
     load: Callable[[object], T]
 
 
-@dataclass(frozen=True, slots=True)
-class Effect(Generic[T]):
+class Effect(NamedTuple, Generic[T]):
     """What is about to reach outside. `digest` identifies the request: a recorded result is served to no other one."""
 
     kind: str
@@ -81,12 +78,12 @@ class Scope:
     def key(self, kind: str, ident: str = "") -> str:
         """The key of the next effect of this kind, such as `model/0`; ids may repeat or be empty."""
         key = self.next_key(kind, ident)
-        self._seen[kind, ident] = self._seen.get((kind, ident), -1) + 1
+        self._seen[kind, ident] = self._seen.get((kind, ident), 0) + 1
         return key
 
     def next_key(self, kind: str, ident: str = "") -> str:
         """What `key` will answer next."""
-        count = self._seen.get((kind, ident), -1) + 1
+        count = self._seen.get((kind, ident), 0)
         return f"{self.path}{self.branch}{kind}/{ident or count}" + (f"#{count}" if ident and count else "")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple, Protocol
@@ -13,11 +13,12 @@ from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, MessageF
 from autogen_core import CancellationToken
 
 from moot.agents.context import JournalContext, Mark
-from moot.agents.effects import SCOPE, Codec, Effect, effect
+from moot.agents.effects import Codec, Effect, effect
 from moot.agents.json_text import snapshot
 from moot.termination.ledger import NOTHING, Cost
 
-Item = BaseAgentEvent | BaseChatMessage | Response
+Inner = BaseAgentEvent | BaseChatMessage
+Hear = Callable[[Inner], None]
 ModelKind = Literal["scripted", "real"]
 
 
@@ -46,7 +47,7 @@ class Works(Protocol):
 class WholeTurn:
     """All that came of a turn whose inside nobody can see. `state` is the agent's, None where it is as before."""
 
-    inner: tuple[BaseAgentEvent | BaseChatMessage, ...]
+    inner: tuple[Inner, ...]
     reply: BaseChatMessage
     state: Mapping[str, Any] | None
     tokens: tuple[int, int]
@@ -69,6 +70,8 @@ class Seat:
     messages: MessageFactory = field(default_factory=MessageFactory)
     state: str | None = None
     """The agent's own state as JSON, cut off from the agent; empty as long as nobody has asked for it."""
+    keeps_state: bool = True
+    """Whether there is any: an agent that inherits AutoGen's empty `save_state` need not be asked after every turn."""
     works: Works | None = None
     model_name: str | None = None
     model_kind: ModelKind | None = None
@@ -77,12 +80,53 @@ class Seat:
     one.
     """
     _spoken: WholeTurn | None = None
+    _codec: Codec[WholeTurn] = field(init=False)
 
-    def speak(self, inbox: Sequence[BaseChatMessage], token: CancellationToken) -> AsyncIterator[Item]:
-        """The participant's turn: inner events and at last its `Response`."""
+    def __post_init__(self) -> None:
+        self._codec = Codec(_same, self._load)
+
+    async def speak(self, inbox: Sequence[BaseChatMessage], token: CancellationToken, hear: Hear) -> BaseChatMessage:
+        """Take the turn: the reply. What comes before it (thoughts, tool calls, pieces of text) is given to `hear`."""
         if self.state is None:
-            return self.agent.on_messages_stream(inbox, token)
-        return self._whole_turn(inbox, token)
+            return await self._reply(inbox, token, hear)
+        digest = blake2b("\n".join([m.id for m in inbox]).encode(), digest_size=12).hexdigest()
+        request = Effect("turn", digest, self._codec, NOTHING, _spent)
+        done = self._spoken = await effect(request, lambda: self._whole_turn(inbox, token, hear))
+        if done.state is not None:
+            self.state = snapshot(done.state)
+        for item in done.inner:
+            hear(item)
+        return done.reply
+
+    async def _reply(self, inbox: Sequence[BaseChatMessage], token: CancellationToken, hear: Hear) -> BaseChatMessage:
+        reply: Response | None = None
+        async for item in self.agent.on_messages_stream(inbox, token):  # to the end: some work on after the Response
+            if isinstance(item, Response):
+                reply = item
+            else:
+                hear(item)
+        if reply is None:
+            raise RuntimeError(f"{self.name} gave no response")
+        return reply.chat_message
+
+    async def _whole_turn(self, inbox: Sequence[BaseChatMessage], token: CancellationToken, hear: Hear) -> WholeTurn:
+        if self.keeps_state and not self.state:
+            self.state = snapshot(await self.agent.save_state())
+        elif self.state and self._stale:
+            await self.agent.load_state(json.loads(self.state))
+        self._stale = False
+        inner: list[Inner] = []
+
+        def keep(item: Inner) -> None:
+            # pieces of text are shown as they come; the rest is heard when the turn is recorded
+            (hear if isinstance(item, ModelClientStreamingChunkEvent) else inner.append)(item)
+
+        reply = await self._reply(inbox, token, keep)
+        if not isinstance(reply, BaseChatMessage):
+            raise RuntimeError(f"{self.name} answered with a {type(reply).__name__}")
+        after = snapshot(await self.agent.save_state()) if self.keeps_state else self.state
+        state = None if after == self.state else json.loads(after)
+        return WholeTurn(tuple(inner), reply, state, _tokens((*inner, reply)))
 
     def mark(self) -> SeatMark:
         """Where the private state stands now."""
@@ -118,43 +162,6 @@ class Seat:
         if self.state is not None and (state := self._load(result).state) is not None:
             self.state, self._stale = snapshot(state), True
 
-    async def _whole_turn(self, inbox: Sequence[BaseChatMessage], token: CancellationToken) -> AsyncIterator[Item]:
-        digest = blake2b("\n".join([m.id for m in inbox]).encode(), digest_size=12).hexdigest()
-        request = Effect("turn", digest, Codec(_same, self._load), NOTHING, _spent)
-        done = self._spoken = await effect(request, lambda: self._perform(inbox, token))
-        if done.state is not None:
-            self.state = snapshot(done.state)
-        for item in done.inner:
-            yield item
-        yield Response(chat_message=done.reply)
-
-    async def _perform(self, inbox: Sequence[BaseChatMessage], token: CancellationToken) -> WholeTurn:
-        if not self.state:
-            self.state = snapshot(await self.agent.save_state())
-        elif self._stale:
-            await self.agent.load_state(json.loads(self.state))
-        self._stale = False
-        inner: list[BaseAgentEvent | BaseChatMessage] = []
-        reply: Response | None = None
-        here = SCOPE.get()
-        async for item in self.agent.on_messages_stream(inbox, token):
-            if isinstance(item, Response):
-                reply = item
-            elif not isinstance(item, ModelClientStreamingChunkEvent):
-                inner.append(item)
-            elif here is not None:
-                here.conversation.draft("token", item.content)
-        said = None if reply is None else reply.chat_message
-        if not isinstance(said, BaseChatMessage):
-            raise RuntimeError(
-                f"{self.name} gave no response"
-                if said is None
-                else f"{self.name} answered with a {type(said).__name__}"
-            )
-        after = snapshot(await self.agent.save_state())
-        state = None if after == self.state else json.loads(after)
-        return WholeTurn(tuple(inner), said, state, _tokens((*inner, said)))
-
     def _load(self, result: object) -> WholeTurn:
         """From itself, or from what JSON made of it."""
         if isinstance(result, WholeTurn):
@@ -173,10 +180,13 @@ def _same(done: WholeTurn) -> object:
     return done
 
 
-def _tokens(messages: Sequence[BaseAgentEvent | BaseChatMessage]) -> tuple[int, int]:
+def _tokens(messages: Sequence[Inner]) -> tuple[int, int]:
     """Each message says what the model calls behind it took, where there were any."""
-    used = [m.models_usage for m in messages if m.models_usage is not None]
-    return sum(u.prompt_tokens for u in used), sum(u.completion_tokens for u in used)
+    given = taken = 0
+    for message in messages:
+        if (used := message.models_usage) is not None:
+            given, taken = given + used.prompt_tokens, taken + used.completion_tokens
+    return given, taken
 
 
 def _spent(done: WholeTurn) -> Cost:

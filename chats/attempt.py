@@ -10,16 +10,19 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn, TypeVar
 
+from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, ModelClientStreamingChunkEvent
 from pydantic import BaseModel
 
 from moot.agents.effects import SCOPE, Effect
 from moot.chats.events import (
+    FREE,
     TYPES,
     Draft,
     EffectCompleted,
     EffectFailed,
     EffectIntended,
     EffectUnknown,
+    Inner,
     Spent,
     Warned,
 )  # fmt: skip
@@ -30,7 +33,6 @@ from moot.termination.ledger import NOTHING, Cost
 from moot.termination.outcome import Stop
 
 T = TypeVar("T")
-_NOTHING = Spent()
 
 
 class LimitHit(Exception):
@@ -57,6 +59,7 @@ class Attempt:
         """Resolved when the participant is done, or the attempt cannot go on."""
         self._blocked: list[asyncio.Future[NoReturn]] = []
         self._tasks: set[asyncio.Task[object]] = set()
+        self._closed = False
         journal.on_failure.add(self._broken)
 
     @property
@@ -104,6 +107,13 @@ class Attempt:
         """Journal something that happened in this turn."""
         self._record(TYPES[type].model_validate(dict(data)), str(data.get("key", "")))
 
+    def heard(self, item: BaseAgentEvent | BaseChatMessage) -> None:
+        """Something the participant did before its reply: text is shown as it comes, the rest is journalled."""
+        if isinstance(item, ModelClientStreamingChunkEvent):
+            self.draft("token", item.content)
+        else:
+            self._record(Inner(message=item), "")
+
     def draft(self, kind: str, text: str) -> None:
         """Show text as it comes."""
         self._journal.draft(Draft(self.turn.number, self.number, self.turn.participant, kind, text))
@@ -135,6 +145,7 @@ class Attempt:
 
     def close(self) -> None:
         """End every branch that is stuck or still running; tasks an agent made do not die with its turn."""
+        self._closed = True
         self._journal.on_failure.discard(self._broken)
         for future in self._blocked:
             future.cancel()
@@ -168,13 +179,15 @@ class Attempt:
         return key
 
     def _record(self, data: BaseModel, span: str) -> None:
+        if self._closed:
+            raise asyncio.CancelledError("the turn is over")  # for what an agent left running: it must not be heard
         turn = self.turn
         self._state.apply(self._journal.stage(data, turn.number, self.number, turn.participant, span=span))
 
 
 def _spent(cost: Cost) -> Spent:
     if cost is NOTHING:
-        return _NOTHING
+        return FREE
     return Spent(
         input_tokens=cost.input_tokens, output_tokens=cost.output_tokens, usd=cost.usd, code_runs=cost.code_runs
     )

@@ -39,6 +39,10 @@ class Spent(Data):
     code_runs: int = 0
 
 
+FREE = Spent()
+"""Of an effect that takes nothing that is limited."""
+
+
 class RunCreated(Data):
     """The first event: everything needed to say what this run is. `chat` is the resolved chat file, if it came from
     one.

@@ -27,6 +27,8 @@ class Journal:
         self._committed_head = self._head = claim.head
         self._staged: list[Event] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None
+        """When what was staged is to be committed at the latest, by the loop's clock."""
         self._last: asyncio.Future[None] | None = None
         self._failed: BaseException | None = None
         self._closed = False
@@ -45,8 +47,11 @@ class Journal:
 
     def soon(self) -> None:
         """Commit shortly, unless something commits before."""
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SOON_SECONDS, self._expired)
+        if self._due is None:
+            loop = asyncio.get_running_loop()
+            self._due = loop.time() + SOON_SECONDS
+            if self._timer is None:  # one that runs already looks again when it finds that it came too early
+                self._timer = loop.call_at(self._due, self._expired, loop)
 
     async def flush(self, status: str | None = None) -> None:
         """Everything staged so far is durable and published when this returns. Raises StoreError, `Fenced`."""
@@ -87,14 +92,15 @@ class Journal:
         """Whether somebody else has taken the run over."""
         return isinstance(self._failed, Fenced)
 
-    def _expired(self) -> None:
+    def _expired(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
-        self._start(None)
+        if self._due is not None and loop.time() < self._due:
+            self._timer = loop.call_at(self._due, self._expired, loop)
+        elif self._due is not None:
+            self._start(None)
 
     def _start(self, status: str | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._due = None
         if (self._staged or status) and self._failed is None:
             batch, self._staged = self._staged, []
             expected, self._committed_head = self._committed_head, self._committed_head + len(batch)

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from moot.agents.ran import RanBlock, StoredFile
 from moot.chats.errors import StoreError
 from moot.chats.events import (
+    FREE,
     BudgetWarning,
     CodeFinished,
     EffectCompleted,
@@ -35,7 +36,7 @@ from moot.chats.events import (
     TurnFinished,
     TurnStarted,
 )  # fmt: skip
-from moot.termination.ledger import Cost, Ledger
+from moot.termination.ledger import NOTHING, Cost, Ledger
 from moot.termination.limits import Limits
 from moot.termination.outcome import Stop
 from moot.termination.transcript import CodeRun, Transcript, Turn
@@ -105,6 +106,8 @@ class State:
         self.started = 0.0
         self.head = 0
         self._digest = blake2b(digest_size=16)
+        self._gained: list[Gained] | None = None
+        """Collected while a journal is read back."""
 
     @property
     def turns(self) -> int:
@@ -118,26 +121,30 @@ class State:
 
     def fold(self, events: Iterable[Event]) -> list[Gained]:
         """Apply them all; what finished turns left for their participants, in order."""
-        return [gained for event in events if (gained := self.apply(event)) is not None]
+        gained = self._gained = []
+        for event in events:
+            self.apply(event)
+        self._gained = None
+        return gained
 
-    def apply(self, event: Event) -> Gained | None:
+    def apply(self, event: Event) -> None:
         """Take one event in. Unknown types change nothing."""
         if event.seq:
             self.head = event.seq
-        match event.data:
-            case EffectIntended() as data:
-                self._intended(event, data)
-            case EffectCompleted() as data:
-                self._completed(event, data)
-            case TurnStarted():
-                self._started(event)
-            case TurnFinished() as data:
-                return self._turn_finished(event, data)
-            case SpeakerSelected() as data:
-                self._selected(event, data)
-            case _:
-                self._other(event)
-        return None
+        data = event.data
+        # the events of every turn first, and by identity: pydantic makes `isinstance` dear where the answer is no
+        if type(data) is EffectIntended:
+            self._intended(event, data)
+        elif type(data) is EffectCompleted:
+            self._completed(event, data)
+        elif type(data) is TurnStarted:
+            self._started(event)
+        elif type(data) is TurnFinished:
+            self._turn_finished(event, data)
+        elif type(data) is SpeakerSelected:
+            self._selected(event, data)
+        else:
+            self._other(event)
 
     def _other(self, event: Event) -> None:
         match event.data:
@@ -211,7 +218,7 @@ class State:
         turn.recorded[data.key] = Recorded(turn.recorded[data.key].digest, "completed", data.result)
         self.ledger.settle(f"{event.turn}/{data.key}", turn.participant, _cost(data.spent))
 
-    def _turn_finished(self, event: Event, data: TurnFinished) -> Gained:
+    def _turn_finished(self, event: Event, data: TurnFinished) -> None:
         turn = self.open.pop(event.turn)
         name, inbox = turn.participant, self.inbox[turn.participant]
         seen, self.inbox[name] = inbox[: turn.seen], inbox[turn.seen :]
@@ -219,23 +226,25 @@ class State:
             if effect.state == "intended":  # given up by an earlier attempt, and not asked for again
                 self.ledger.release(f"{event.turn}/{key}")
         self.ledger.seconds += data.seconds
-        files = self.files.setdefault(name, {}) if turn.code else {}
-        files.update((f.name, f) for block in turn.code for f in block.files)
-        ran = tuple(CodeRun(name, c.language, c.exit_code, c.timed_out, c.oom, c.skipped) for c in turn.code)
-        self.step.append(Turn(turn.number, turn.step, name, self.message(data.reply), ran))
+        self.step.append(Turn(turn.number, turn.step, name, self.message(data.reply), self._ran(turn)))
         if not self.open:
             self._close_step()
-        return Gained(
-            name,
-            seen,
-            data.contexts,
-            {k: r.result for k, r in turn.recorded.items() if r.result is not None},
-            data.state,
-        )
+        if self._gained is not None:
+            results = {k: r.result for k, r in turn.recorded.items() if r.result is not None}
+            self._gained.append(Gained(name, seen, data.contexts, results, data.state))
+
+    def _ran(self, turn: OpenTurn) -> tuple[CodeRun, ...]:
+        """The turn's blocks of code; the workspace has their files from now on."""
+        if not turn.code:
+            return ()
+        files = self.files.setdefault(turn.participant, {})
+        files.update((f.name, f) for block in turn.code for f in block.files)
+        name = turn.participant
+        return tuple(CodeRun(name, c.language, c.exit_code, c.timed_out, c.oom, c.skipped) for c in turn.code)
 
     def _close_step(self) -> None:
         """Everybody hears what was said in the step, in the order of the turns; nobody hears their own words."""
-        for turn in sorted(self.step, key=lambda t: t.number):
+        for turn in self.step if len(self.step) == 1 else sorted(self.step, key=lambda t: t.number):
             self.transcript.history.append(turn)
             self._hash(turn.participant, turn.text)
             for name, box in self.inbox.items():
@@ -248,9 +257,9 @@ class State:
 
     def message(self, data: object) -> BaseChatMessage:
         """A message as it was said, from itself or from its JSON."""
-        if isinstance(data, BaseChatMessage):
-            return data
         if not isinstance(data, dict):
+            if isinstance(data, BaseChatMessage):
+                return data
             raise StoreError(f"run {self.run}: a message must be an object, got {type(data).__name__}")
         try:
             made: BaseAgentEvent | BaseChatMessage = self.messages.create(data)
@@ -283,4 +292,6 @@ class State:
 
 
 def _cost(spent: Spent) -> Cost:
+    if spent is FREE or spent == FREE:
+        return NOTHING
     return Cost(spent.input_tokens, spent.output_tokens, spent.usd, spent.code_runs)

@@ -112,7 +112,7 @@ class Table:
         choice = await self._rules.speakers.choose(said, said.participants)
         if isinstance(choice, Stop):
             return choice
-        if not choice.names or len({*choice.names} & {*said.participants}) < len(choice.names):
+        if not choice.names or len(set(choice.names).intersection(said.participants)) < len(choice.names):
             chose = ", ".join(choice.names) or "nobody"
             raise UserError(
                 f"{choice.policy} chose {chose}: it must name different participants of {', '.join(said.participants)}"

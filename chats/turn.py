@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from autogen_agentchat.base import Response
-from autogen_agentchat.messages import BaseChatMessage, ModelClientStreamingChunkEvent
+from autogen_agentchat.messages import BaseChatMessage
 from autogen_core import CancellationToken
 
 from moot.agents.effects import SCOPE, Scope
 from moot.agents.seat import Seat
 from moot.chats.attempt import Attempt, LimitHit
 from moot.chats.errors import StoreError
-from moot.chats.events import Inner, TurnAbandoned, TurnFailed, TurnFinished, TurnStarted
+from moot.chats.events import TurnAbandoned, TurnFailed, TurnFinished, TurnStarted
 from moot.chats.journal import Journal
 from moot.chats.state import OpenTurn, State
 from moot.chats.store import Blobs
@@ -40,7 +39,7 @@ class TurnTaker:
 
     async def take(self, seat: Seat, turn: OpenTurn) -> None:
         """The turn is recorded when this returns. Raises TurnFailure, LimitHit, StoreError, CancelledError."""
-        self._record(_STARTED, turn, turn.attempts + 1)
+        self._state.apply(self._journal.stage(_STARTED, turn.number, turn.attempts + 1, turn.participant))
         attempt = Attempt(self._journal, self._state, turn, self._blobs)
         mark, token = seat.mark(), CancellationToken()
         task = asyncio.get_running_loop().create_task(self._speak(seat, attempt, token))
@@ -56,7 +55,7 @@ class TurnTaker:
             reply=reply, contexts=seat.gained(mark, inbox, attempt.results), state=seat.state_key(attempt.results),
             seconds=attempt.seconds,
         )  # fmt: skip
-        self._record(done, turn, turn.attempts)
+        self._record(done, turn)
         self._journal.soon()  # no commit of its own: the next intent takes it along
 
     async def _outcome(self, task: asyncio.Task[BaseChatMessage], attempt: Attempt) -> BaseChatMessage:
@@ -80,41 +79,29 @@ class TurnTaker:
 
     async def _speak(self, seat: Seat, attempt: Attempt, token: CancellationToken) -> BaseChatMessage:
         SCOPE.set(Scope(attempt))  # a task has a context of its own
-        turn, reply = attempt.turn, None
-        inbox = self._state.inbox[seat.name][: turn.seen]
+        inbox = self._state.inbox[seat.name][: attempt.turn.seen]
         try:
-            async for item in seat.speak(inbox, token):  # to the end: some agents work on after the Response
-                if isinstance(item, Response):
-                    reply = item.chat_message
-                elif isinstance(item, ModelClientStreamingChunkEvent):
-                    attempt.draft("token", item.content)
-                else:
-                    self._record(Inner(message=item), turn, attempt.number)
+            return await seat.speak(inbox, token, attempt.heard)
         finally:
             attempt.awaken()
-        if reply is None:
-            raise RuntimeError(f"{seat.name} gave no response")
-        return reply
 
     def _undone(self, turn: OpenTurn, attempt: Attempt, error: BaseException) -> BaseException:
         """Record what ended the attempt; what the driver is to raise."""
         if isinstance(error, StoreError):
             return error  # the journal itself is out of reach
         if isinstance(error, LimitHit):
-            self._record(TurnAbandoned(reason=error.stop.reason, seconds=attempt.seconds), turn, attempt.number)
+            self._record(TurnAbandoned(reason=error.stop.reason, seconds=attempt.seconds), turn)
             return error
         if not isinstance(error, Exception):
             reason = "stopped in the middle of the turn"
-            self._record(TurnAbandoned(reason=reason, seconds=attempt.seconds), turn, attempt.number)
+            self._record(TurnAbandoned(reason=reason, seconds=attempt.seconds), turn)
             return error
         failed = TurnFailed(error=_words(error), cause=attempt.cause, seconds=attempt.seconds)
-        self._record(failed, turn, attempt.number)
+        self._record(failed, turn)
         return TurnFailure(turn.participant, error, attempt.cause)
 
-    def _record(
-        self, data: TurnStarted | TurnFinished | TurnFailed | TurnAbandoned | Inner, turn: OpenTurn, attempt: int
-    ) -> None:
-        self._state.apply(self._journal.stage(data, turn.number, attempt, turn.participant))
+    def _record(self, data: TurnFinished | TurnFailed | TurnAbandoned, turn: OpenTurn) -> None:
+        self._state.apply(self._journal.stage(data, turn.number, turn.attempts, turn.participant))
 
 
 async def _cut_off(task: asyncio.Task[BaseChatMessage], attempt: Attempt, token: CancellationToken) -> None:

@@ -98,11 +98,14 @@ class Ledger:
 
     def reserve(self, key: str, cost: Cost) -> None:
         """Hold the worst case of an effect that is about to be performed."""
-        self.reserved[key] = cost
+        if cost is not NOTHING:
+            self.reserved[key] = cost
 
     def settle(self, key: str, participant: str, cost: Cost) -> None:
         """Replace the reservation by the truth."""
         self.reserved.pop(key, None)
+        if cost is NOTHING:
+            return
         self.total.add(cost)
         self.by_participant.setdefault(participant, Usage()).add(cost)
 

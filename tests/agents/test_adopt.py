@@ -14,6 +14,7 @@ from moot.agents.adopt import adopt
 from moot.agents.context import JournalContext
 from moot.agents.executor import Executor, ExecutorAgent
 from moot.agents.journalled_client import JournalledClient
+from moot.agents.seat import Inner
 from tests.fakes import Counting, FakeConversation, Scripted, in_turn
 
 
@@ -56,8 +57,8 @@ async def test_the_users_agent_is_never_touched(conversation: FakeConversation) 
     agent = AssistantAgent("a", model, model_context=BufferedChatCompletionContext(5))
     seat = adopt(agent)
     in_turn(conversation)
-    async for _ in seat.speak([TextMessage(content="hello", source="user")], CancellationToken()):
-        pass
+    heard: list[Inner] = []
+    await seat.speak([TextMessage(content="hello", source="user")], CancellationToken(), heard.append)
     assert len(model.requests) == 1
     assert agent._model_client is model
     assert await agent._model_context.get_messages() == []
@@ -67,8 +68,8 @@ async def test_two_seats_of_one_agent_share_nothing_they_say() -> None:
     agent = AssistantAgent("a", Counting())
     one, other = adopt(agent), adopt(agent)
     in_turn(FakeConversation())
-    async for _ in one.speak([TextMessage(content="hello", source="user")], CancellationToken()):
-        pass
+    heard: list[Inner] = []
+    await one.speak([TextMessage(content="hello", source="user")], CancellationToken(), heard.append)
     assert await other.contexts[""].get_messages() == []
 
 

@@ -1,7 +1,6 @@
 """Assistants: participants that a model speaks for."""
 
 import pytest
-from autogen_agentchat.base import Response
 from autogen_agentchat.messages import TextMessage
 from autogen_core import CancellationToken
 from autogen_core.models import ChatCompletionClient
@@ -9,8 +8,10 @@ from autogen_core.models import ChatCompletionClient
 from moot.agents.assistant import Assistant, assistant
 from moot.agents.errors import ModelError
 from moot.agents.playbook import Playbook
+from moot.agents.seat import Inner
 from tests.fakes import Counting, FakeConversation, in_turn
 
+HI = [TextMessage(content="hi", source="user")]
 PLAYBOOK = Playbook.parse("version: 1\nname: p\nparts:\n  a:\n    - say: I am a\n  b:\n    - say: I am b\n")
 
 
@@ -23,9 +24,8 @@ def playbooks(name: str) -> Playbook:
 async def said(who: Assistant, model: str | ChatCompletionClient | None = None) -> str:
     seat = who.seat(model, playbooks)
     in_turn(FakeConversation())
-    *_, last = [item async for item in seat.speak([TextMessage(content="hi", source="user")], CancellationToken())]
-    assert isinstance(last, Response)
-    return last.chat_message.to_text()
+    heard: list[Inner] = []
+    return (await seat.speak(HI, CancellationToken(), heard.append)).to_text()
 
 
 def test_an_assistant_needs_instructions_or_a_goal() -> None:
@@ -63,8 +63,9 @@ async def test_it_plays_the_part_of_its_name_or_another_one() -> None:
 async def test_it_streams_what_it_says() -> None:
     seat = assistant("a", "x", model=Counting()).seat(None, playbooks)
     in_turn(FakeConversation())
-    items = [item async for item in seat.speak([TextMessage(content="hi", source="user")], CancellationToken())]
-    assert [type(item).__name__ for item in items[:2]] == ["ModelClientStreamingChunkEvent"] * 2
+    heard: list[Inner] = []
+    await seat.speak(HI, CancellationToken(), heard.append)
+    assert [type(item).__name__ for item in heard[:2]] == ["ModelClientStreamingChunkEvent"] * 2
 
 
 def test_a_playbook_says_that_it_is_scripted() -> None:

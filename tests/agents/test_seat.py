@@ -16,15 +16,18 @@ from autogen_core import CancellationToken
 from autogen_core.models import RequestUsage
 
 from moot.agents.adopt import adopt
-from moot.agents.seat import Item, Seat, WholeTurn
+from moot.agents.seat import Inner, Seat, WholeTurn
 from moot.chats.events import EffectCompleted
 from tests.fakes import FakeConversation, Scripted, in_turn
 
 INBOX = [TextMessage(content="hello", source="user")]
 
 
-async def turn(seat: Seat, inbox: Sequence[BaseChatMessage] = INBOX) -> list[Item]:
-    return [item async for item in seat.speak(inbox, CancellationToken())]
+async def turn(seat: Seat, inbox: Sequence[BaseChatMessage] = INBOX) -> list[Inner]:
+    """What was heard in the turn, the reply last."""
+    heard: list[Inner] = []
+    reply = await seat.speak(inbox, CancellationToken(), heard.append)
+    return [*heard, reply]
 
 
 def as_json(result: WholeTurn) -> dict[str, object]:
@@ -56,9 +59,7 @@ class Silent(Scripted):
 
 async def test_the_whole_turn_is_one_effect(conversation: FakeConversation) -> None:
     in_turn(conversation)
-    *_, last = await turn(adopt(Scripted("a")))
-    assert isinstance(last, Response)
-    assert last.chat_message.to_text() == "a 1"
+    assert (await turn(adopt(Scripted("a"))))[-1].to_text() == "a 1"
     assert list(conversation.effects) == ["turn/0"]
 
 
@@ -68,14 +69,14 @@ async def test_a_recorded_turn_is_served_with_all_that_came_of_it(conversation: 
     in_turn(FakeConversation({"turn/0": as_json(conversation.results["turn/0"])}))
     again = Thinker("a")
     replayed = await turn(adopt(again))
-    assert replayed == lived
+    assert replayed == [item for item in lived if not isinstance(item, ModelClientStreamingChunkEvent)]
     assert again.spoken == again.saved == 0
 
 
 async def test_what_it_streams_is_shown_and_what_it_spent_is_counted(conversation: FakeConversation) -> None:
     in_turn(conversation)
-    await turn(adopt(Thinker("a")))
-    assert conversation.drafts == [("token", "hm")]
+    heard = await turn(adopt(Thinker("a")))
+    assert [type(item).__name__ for item in heard] == ["ModelClientStreamingChunkEvent", "ThoughtEvent", "TextMessage"]
     cost = conversation.effects["turn/0"].spent(conversation.results["turn/0"])
     assert (cost.input_tokens, cost.output_tokens, cost.usd) == (20, 10, None)
 
@@ -142,9 +143,7 @@ async def test_a_new_process_gives_the_agent_its_state_back(conversation: FakeCo
     agent = Scripted("a")
     seat = adopt(agent)
     seat.restore_state(as_json(conversation.results["turn/0"]))
-    *_, last = await turn(seat)
-    assert isinstance(last, Response)
-    assert last.chat_message.to_text() == "a 2"
+    assert (await turn(seat))[-1].to_text() == "a 2"
     assert agent.loaded == 1
 
 

@@ -12,6 +12,7 @@ from autogen_core.models import LLMMessage
 from pydantic import BaseModel
 
 from moot.agents.assistant import assistant
+from moot.agents.effects import Codec, Effect, effect
 from moot.chats import events as ev
 from moot.chats.chat import Chat
 from moot.chats.errors import UserError
@@ -19,7 +20,7 @@ from moot.chats.memory_store import MemoryStore
 from moot.chats.speakers import Choice
 from moot.chats.store import Store
 from moot.chats.verify import verify_run
-from moot.termination.ledger import Ledger
+from moot.termination.ledger import NOTHING, Ledger
 from moot.termination.limits import Limits
 from moot.termination.outcome import Outcome, Stop
 from moot.termination.rules import code_succeeded, says, when
@@ -229,6 +230,37 @@ async def test_an_agent_that_goes_on_after_its_response_is_heard_to_the_end(stor
 
     await Chat([Late("a", Counting())], limits=Limits(turns=2)).run("go", store=store)
     assert done == ["tidied up", "tidied up"]
+
+
+async def test_what_an_agent_left_running_is_not_heard_after_its_turn(store: Store) -> None:
+    over = asyncio.Event()
+    left: list[asyncio.Task[str]] = []
+
+    async def performed() -> str:
+        return "too late"
+
+    async def later() -> str:
+        await over.wait()
+        return await effect(Effect("late", "d", Codec(str, str), NOTHING, lambda _: NOTHING), performed)
+
+    async def tool() -> str:
+        """Leave something running."""
+        left.append(asyncio.create_task(later()))
+        return "left"
+
+    def answer(messages: Sequence[LLMMessage], number: int) -> Words:
+        return [call("tool", {}, "c1")] if number == 1 else "done"
+
+    def last(*_: object) -> str:
+        over.set()
+        return "bye"
+
+    agents = [AssistantAgent("a", Counting(answer), tools=[tool], reflect_on_tool_use=True), Scripted("b", last)]
+    run = await Chat(agents, limits=Limits(turns=2)).run("go", store=store)
+    with pytest.raises(asyncio.CancelledError):
+        await left[0]
+    assert [e.kind for e in await data_of(store, run, ev.EffectIntended)] == ["model", "model", "turn"]
+    assert await verify_run(store, run.id) == []
 
 
 async def test_only_the_chosen_hear_the_note_of_a_policy(store: Store) -> None:
