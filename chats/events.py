@@ -54,7 +54,6 @@ class RunCreated(Data):
     limits: dict[str, float]
     models: dict[str, str] = {}
     model_kind: str = "none"
-    priced: bool = True
     inputs: dict[str, tuple[StoredFile, ...]] = {}
     """Input files by the participant whose workspace they are put into."""
     spec: dict[str, object] | None = None

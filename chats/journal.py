@@ -14,7 +14,9 @@ from moot.chats.events import Draft, Event
 from moot.chats.store import Claim, Store
 
 SOON_SECONDS = 0.001
-"""A turn's end waits this long for the next intent, to share its commit."""
+"""A turn's end waits this long for the next intent, to share its commit,"""
+SOON_STEPS = 4
+"""and then for as many steps of the event loop: so long it takes from a turn's end to the next intent."""
 Published = Event | Draft | None
 """What a subscriber gets; None: the run is not driven here any more."""
 
@@ -26,7 +28,7 @@ class Journal:
         self._store, self.claim = store, claim
         self._committed_head = self._head = claim.head
         self._staged: list[Event] = []
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._due: float | None = None
         """When what was staged is to be committed at the latest, by the loop's clock."""
         self._last: asyncio.Future[None] | None = None
@@ -51,7 +53,7 @@ class Journal:
             loop = asyncio.get_running_loop()
             self._due = loop.time() + SOON_SECONDS
             if self._timer is None:  # one that runs already looks again when it finds that it came too early
-                self._timer = loop.call_at(self._due, self._expired, loop)
+                self._timer = loop.call_at(self._due, self._expired, loop, SOON_STEPS)
 
     async def flush(self, status: str | None = None) -> None:
         """Everything staged so far is durable and published when this returns. Raises StoreError, `Fenced`."""
@@ -92,11 +94,15 @@ class Journal:
         """Whether somebody else has taken the run over."""
         return isinstance(self._failed, Fenced)
 
-    def _expired(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _expired(self, loop: asyncio.AbstractEventLoop, steps: int) -> None:
         self._timer = None
-        if self._due is not None and loop.time() < self._due:
-            self._timer = loop.call_at(self._due, self._expired, loop)
-        elif self._due is not None:
+        if self._due is None:
+            return
+        if loop.time() < self._due:
+            self._timer = loop.call_at(self._due, self._expired, loop, SOON_STEPS)
+        elif steps:  # a loop that is busy with many runs is late with the next intent, too
+            self._timer = loop.call_soon(self._expired, loop, steps - 1)
+        else:
             self._start(None)
 
     def _start(self, status: str | None) -> None:

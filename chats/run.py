@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib.metadata
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -278,8 +279,13 @@ async def _created(chat: Chat, seats: Mapping[str, Seat], store: Store) -> RunCr
         model_kind="none" if not kinds else "mixed" if len(kinds) > 1 else kinds.pop(),
         inputs={p.name: await _inputs(p, store) for p in chat.participants if isinstance(p, Executor)},
         spec=chat.source,
-        moot=importlib.metadata.version("moot"),
+        moot=_version(),
     )
+
+
+@functools.cache
+def _version() -> str:
+    return importlib.metadata.version("moot")
 
 
 async def _inputs(spec: Executor, store: Store) -> tuple[StoredFile, ...]:
