@@ -69,6 +69,8 @@ class Attempt:
 
     async def once(self, key: str, effect: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
         """Perform unless a result is recorded."""
+        if self._closed:
+            raise _over()
         key = self._agreed(key, effect.digest)
         old = self.turn.recorded.get(key)
         if old is not None and old.state == "completed":
@@ -180,9 +182,14 @@ class Attempt:
 
     def _record(self, data: BaseModel, span: str) -> None:
         if self._closed:
-            raise asyncio.CancelledError("the turn is over")  # for what an agent left running: it must not be heard
+            raise _over()
         turn = self.turn
         self._state.apply(self._journal.stage(data, turn.number, self.number, turn.participant, span=span))
+
+
+def _over() -> asyncio.CancelledError:
+    """For what an agent left running after its turn: it must not be heard."""
+    return asyncio.CancelledError("the turn is over")
 
 
 def _spent(cost: Cost) -> Spent:

@@ -7,7 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from autogen_agentchat.agents import AssistantAgent
+from autogen_agentchat.agents import AssistantAgent, SocietyOfMindAgent, UserProxyAgent
+from autogen_agentchat.conditions import MaxMessageTermination
+from autogen_agentchat.teams import RoundRobinGroupChat
 from autogen_core.models import LLMMessage
 
 from moot.agents.executor import Executor, executor
@@ -17,7 +19,7 @@ from moot.chats.errors import Fenced, StoreError, UserError
 from moot.chats.events import Event
 from moot.chats.find import find_run
 from moot.chats.memory_store import MemoryStore
-from moot.chats.run import open_run
+from moot.chats.run import Run, open_run
 from moot.chats.sqlite_store import SqliteStore
 from moot.chats.store import Store
 from moot.chats.verify import verify_run
@@ -128,6 +130,40 @@ async def test_a_driver_that_was_taken_over_stops_and_writes_nothing_more(store:
         await old.finish()
     assert await store.load(old.id) == events
     assert (new.turns, await verify_run(store, old.id)) == (4, [])
+
+
+async def test_of_two_who_resume_a_run_at_once_one_drives_it(store: Store, dead_owner: str) -> None:
+    chat = Chat([Scripted("a")], limits=FOUR)
+    run_id = await killed(chat, store, dead_owner, 3)
+    both = await asyncio.gather(
+        *(open_run(run_id, chat=Chat([Scripted("a")], limits=FOUR), store=store) for _ in range(2)),
+        return_exceptions=True,
+    )
+    drivers = [one for one in both if isinstance(one, Run)]
+    assert [type(one) for one in both if not isinstance(one, Run)] == [Fenced]
+    assert (await drivers[0].finish()).turns == 4
+    assert await verify_run(store, run_id) == []
+
+
+async def test_autogens_own_agents_go_on_with_what_they_knew(sqlite: SqliteStore) -> None:
+    def chat() -> Chat:
+        model = Counting()
+        inner = RoundRobinGroupChat(
+            [AssistantAgent("x", model), AssistantAgent("y", model)], termination_condition=MaxMessageTermination(3)
+        )
+        society = SocietyOfMindAgent("society", team=inner, model_client=model)
+        person = UserProxyAgent("person", input_func=lambda prompt: "well done")
+        return Chat([society, person], limits=FOUR)
+
+    run = await chat().start("go", store=sqlite)
+    async for event in run.events():
+        if isinstance(event, Event) and event.type == "turn.started" and event.turn == 2:
+            run.pause_after_turn()
+    await run.finish()
+    assert (run.status, run.turns) == ("paused", 2)
+    again = await (await open_run(run.id, chat=chat(), store=sqlite)).finish()
+    assert [turn.participant for turn in again.transcript.history] == ["society", "person"] * 2
+    assert await verify_run(sqlite, run.id) == []
 
 
 async def test_a_run_whose_process_died_before_its_first_event_is_damaged(store: Store) -> None:

@@ -215,6 +215,29 @@ def test_processes_that_meet_at_a_new_file_all_get_in(tmp_path: Path) -> None:
             list(pool.map(open_and_close, [tmp_path / f"{number}.db"] * 8))
 
 
+async def test_a_log_that_was_cut_anywhere_still_holds_a_beginning(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "moot.db", "OFF")
+    await store.create("r", "chat")
+    claim = await store.claim("r", new_owner())
+    for head in range(30):
+        await store.append(claim, head, [note(head + 1)])
+    whole = {end: (tmp_path / f"moot.db{end}").read_bytes() for end in ("", "-wal")}
+    await store.close()
+    lengths = set()
+    for cut in (*range(0, len(whole["-wal"]), 997), len(whole["-wal"])):
+        copy = tmp_path / f"cut{cut}"
+        copy.mkdir()
+        (copy / "moot.db").write_bytes(whole[""])
+        (copy / "moot.db-wal").write_bytes(whole["-wal"][:cut])
+        opened = SqliteStore(copy / "moot.db", "OFF")
+        events = await opened.load("r") if await opened.names() else []
+        assert events == [note(seq) for seq in range(1, len(events) + 1)]
+        lengths.add(len(events))
+        await opened.close()
+    assert {0, 30} <= lengths
+    assert len(lengths) > 20
+
+
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
