@@ -76,9 +76,10 @@ class Seat:
     model_name: str | None = None
     model_kind: ModelKind | None = None
     _stale: bool = False
-    """Whether the agent is to be given `state` back before it speaks: an attempt failed, or the process is a new
-    one.
+    """Whether the agent is to be given `state` back before it speaks: an attempt failed, the process is a new one, or
+    its turn was served from the journal.
     """
+    _performed: bool = False
     _spoken: WholeTurn | None = None
     _codec: Codec[WholeTurn] = field(init=False)
 
@@ -91,9 +92,10 @@ class Seat:
             return await self._reply(inbox, token, hear)
         digest = blake2b("\n".join([m.id for m in inbox]).encode(), digest_size=12).hexdigest()
         request = Effect("turn", digest, self._codec, NOTHING, _spent)
+        self._performed = False
         done = self._spoken = await effect(request, lambda: self._whole_turn(inbox, token, hear))
-        if done.state is not None:
-            self.state = snapshot(done.state)
+        if not self._performed:
+            self.restore_state(done)
         for item in done.inner:
             hear(item)
         return done.reply
@@ -114,7 +116,7 @@ class Seat:
             self.state = snapshot(await self.agent.save_state())
         elif self.state and self._stale:
             await self.agent.load_state(json.loads(self.state))
-        self._stale = False
+        self._stale, self._performed = False, True
         inner: list[Inner] = []
 
         def keep(item: Inner) -> None:
@@ -124,8 +126,9 @@ class Seat:
         reply = await self._reply(inbox, token, keep)
         if not isinstance(reply, BaseChatMessage):
             raise RuntimeError(f"{self.name} answered with a {type(reply).__name__}")
-        after = snapshot(await self.agent.save_state()) if self.keeps_state else self.state
-        state = None if after == self.state else json.loads(after)
+        state, before = None, self.state
+        if self.keeps_state and (after := snapshot(await self.agent.save_state())) != before:
+            self.state, state = after, json.loads(after)
         return WholeTurn(tuple(inner), reply, state, _tokens((*inner, reply)))
 
     def mark(self) -> SeatMark:

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncGenerator, Sequence
 
 import pytest
+from autogen_agentchat.agents import BaseChatAgent
 from autogen_agentchat.base import Response
 from autogen_agentchat.messages import (
     BaseAgentEvent,
@@ -145,6 +146,39 @@ async def test_a_new_process_gives_the_agent_its_state_back(conversation: FakeCo
     seat.restore_state(as_json(conversation.results["turn/0"]))
     assert (await turn(seat))[-1].to_text() == "a 2"
     assert agent.loaded == 1
+
+
+async def test_an_agent_whose_turn_was_served_gets_the_state_it_would_have(conversation: FakeConversation) -> None:
+    in_turn(conversation)
+    await turn(adopt(Scripted("a")))
+    in_turn(FakeConversation({"turn/0": as_json(conversation.results["turn/0"])}))
+    agent = Scripted("a")
+    seat = adopt(agent)
+    await turn(seat)
+    assert (await turn(seat))[-1].to_text() == "a 2"
+    assert agent.told == ["user: hello", "user: hello"]
+
+
+async def test_an_agent_without_any_state_is_never_asked_for_it(conversation: FakeConversation) -> None:
+    class Stateless(BaseChatAgent):
+        produced_message_types = (TextMessage,)
+
+        async def on_messages(
+            self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
+        ) -> Response:
+            return Response(chat_message=TextMessage(content="x", source=self.name))
+
+        async def on_reset(self, cancellation_token: CancellationToken) -> None:
+            pass
+
+    in_turn(conversation)
+    seat = adopt(Stateless("a", "has nothing to remember"))
+    mark = seat.mark()
+    await turn(seat)
+    seat.rollback(mark)
+    await turn(seat)
+    assert not seat.keeps_state
+    assert {result.state for result in conversation.results.values()} == {None}
 
 
 async def test_an_agent_without_a_response_is_a_failure(conversation: FakeConversation) -> None:
