@@ -215,6 +215,7 @@ async def test_a_stop_that_comes_with_the_last_word_does_not_unsay_it(cancel: bo
 
 async def test_a_loop_that_ends_leaves_a_run_that_can_be_resumed(tmp_path: Path) -> None:
     path = tmp_path / "moot.db"
+
     async def forgetful() -> str:
         gate = Gate()
         run = await Chat([Scripted("a", gate.at(2))], limits=FOUR).start("go", store=path)
