@@ -140,9 +140,9 @@ def _note(note: Note) -> list[str]:
 
 
 def _money(usage: Usage) -> str:
-    if usage.priced:
+    if usage.usd is not None:
         return f"${usage.usd:.4f}"
-    return f"${usage.usd:.4f} + unpriced" if usage.usd else "unpriced"
+    return f"${usage.known_usd:.4f} + unpriced" if usage.known_usd else "unpriced"
 
 
 def _file(file: StoredFile) -> str:

@@ -114,7 +114,7 @@ class Graph:
         parts = []
         for name in names:
             expected = self._expected(name) or "something that a stop rule accepts, since no edge leads on"
-            parts.append(f"{name} was asked twice and no edge fits its reply; expected {expected}")
+            parts.append(f"no edge fits the last reply of {name}; expected {expected}")
         return "; ".join(parts)
 
 

@@ -79,7 +79,7 @@ class _Stride:
         """Who is to speak next and why: whoever was to speak and has not yet, then those who follow."""
         self.again = {name: why for name, why in left.items() if name in walk.again}
         self.failed: list[str] = []
-        self.ended: list[str] = []
+        self.ended: list[Turn] = []
         self.arrived = dict(walk.arrived)
 
     def _was_steered(self) -> bool:
@@ -96,9 +96,9 @@ class _Stride:
                 return
             tried.append(edge)
         if tried:
-            self.ask_again(name, " and ".join(dict.fromkeys(e.when.fact(turn) for e in tried if e.when)))
+            self.ask_again(turn, " and ".join(dict.fromkeys(e.when.fact(turn) for e in tried if e.when)))
         elif name in self.walk.due or name in self.walk.again:
-            self.ended.append(name)
+            self.ended.append(turn)
 
     def follow(self, edge: Edge, name: str, why: str) -> None:
         if edge.is_join:
@@ -111,8 +111,10 @@ class _Stride:
         for target in edge.targets:
             self.reasons.setdefault(target, f"{edge}{why}")
 
-    def ask_again(self, name: str, seen: str) -> None:
-        if name in self.walk.again:
+    def ask_again(self, turn: Turn, seen: str) -> None:
+        """Once, and only who can answer otherwise: what code came to does not change by asking."""
+        name = turn.participant
+        if name in self.walk.again or turn.code_runs:
             self.failed.append(name)
         else:
             self.again[name] = f"{name} once more: no edge fits its reply ({seen})"
@@ -132,8 +134,8 @@ class _Stride:
     def ask_who_led_nowhere(self) -> None:
         """Where no edge leaves, a branch just ends; but somebody must be left to speak."""
         if not (self.reasons or self.again or self.failed):
-            for name in self.ended:
-                self.ask_again(name, "no edge leads on and no stop rule accepted it")
+            for turn in self.ended:
+                self.ask_again(turn, "no edge leads on and no stop rule accepted it")
 
 
 def _seen(edge: Edge, tried: Sequence[Edge], turn: Turn) -> str:

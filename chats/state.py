@@ -286,7 +286,7 @@ class State:
         return Spent(
             input_tokens=total.input_tokens,
             output_tokens=total.output_tokens,
-            usd=total.usd if total.priced else None,
+            usd=total.usd,
             code_runs=total.code_runs,
         )
 

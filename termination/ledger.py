@@ -34,11 +34,12 @@ NOTHING = Cost()
 
 @dataclass(slots=True)
 class Usage:
-    """What was spent. `priced` is False as soon as one model call had no known price: `usd` is then a lower bound."""
+    """What was spent. `priced` is False as soon as one model call had no known price: `known_usd` is then not all of it."""
 
     input_tokens: int = 0
     output_tokens: int = 0
-    usd: float = 0.0
+    known_usd: float = 0.0
+    """US dollars of the calls whose price is known."""
     priced: bool = True
     code_runs: int = 0
     model_calls: int = 0
@@ -51,9 +52,14 @@ class Usage:
         if cost.usd is None:
             self.priced = False
         else:
-            self.usd += cost.usd
+            self.known_usd += cost.usd
         if cost.tokens:
             self.model_calls += 1
+
+    @property
+    def usd(self) -> float | None:
+        """US dollars, None (unpriced) as soon as one model call had no known price."""
+        return self.known_usd if self.priced else None
 
     @property
     def tokens(self) -> int:
@@ -84,7 +90,7 @@ class Ledger:
         held = list(self.reserved.values())
         asked: dict[str, float] = {
             "tokens": self.total.tokens + cost.tokens + sum(c.tokens for c in held),
-            "usd": self.total.usd + (cost.usd or 0.0) + sum(c.usd or 0.0 for c in held),
+            "usd": self.total.known_usd + (cost.usd or 0.0) + sum(c.usd or 0.0 for c in held),
             "code_runs": self.total.code_runs + cost.code_runs + sum(c.code_runs for c in held),
         }
         for name, amount in asked.items():
@@ -119,7 +125,7 @@ class Ledger:
             "turns": said.turns,
             "rounds": said.turns / max(1, len(said.participants)),
             "tokens": self.total.tokens,
-            "usd": self.total.usd,
+            "usd": self.total.known_usd,
             "seconds": self.seconds,
             "code_runs": self.total.code_runs,
         }

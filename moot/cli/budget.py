@@ -13,7 +13,7 @@ def budget_left(story: Story) -> str:
     spent = {
         "turns": story.count,
         "tokens": story.usage.tokens,
-        "usd": story.usage.usd,
+        "usd": story.usage.known_usd,
         "seconds": story.seconds,
         "code_runs": story.usage.code_runs,
     }

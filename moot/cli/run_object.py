@@ -36,7 +36,7 @@ def usage_object(usage: Usage) -> Json:
     return {
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
-        "usd": round(usage.usd, 9) if usage.priced else None,
+        "usd": None if usage.usd is None else round(usage.usd, 9),
         "priced": usage.priced,
     }
 

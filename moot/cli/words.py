@@ -33,9 +33,9 @@ def dollars(amount: float) -> str:
 
 def money(usage: Usage) -> str:
     """What was spent, `unpriced` as soon as one call had no known price."""
-    if usage.priced:
+    if usage.usd is not None:
         return dollars(usage.usd)
-    return f"{dollars(usage.usd)} + unpriced" if usage.usd else "unpriced"
+    return f"{dollars(usage.known_usd)} + unpriced" if usage.known_usd else "unpriced"
 
 
 def seconds(amount: float) -> str:

@@ -188,7 +188,7 @@ async def test_a_reply_that_fits_no_edge_is_asked_for_once_more_and_then_the_run
     talk.says("a", "hm, hm")
     stop = await talk.choose()
     assert stop == Stop(
-        "graph", f"a was asked twice and no edge fits its reply; expected {expected}", Outcome.FAILED, turn=2
+        "graph", f"no edge fits the last reply of a; expected {expected}", Outcome.FAILED, turn=2
     )
 
 
@@ -225,7 +225,17 @@ async def test_where_no_edge_leads_on_and_no_rule_ended_it_the_speaker_is_asked_
     stop = await talk.choose()
     assert isinstance(stop, Stop)
     assert stop.outcome is Outcome.FAILED
-    assert "b was asked twice" in stop.reason
+    assert "no edge fits the last reply of b" in stop.reason
+
+
+async def test_what_code_came_to_is_not_asked_for_again() -> None:
+    talk = Talk(graph("a -> b", "b -> a when exit_code == 0"), "a", "b")
+    talk.says("a")
+    talk.says("b", "exit code: 1", 1)
+    stop = await talk.choose()
+    assert isinstance(stop, Stop)
+    assert stop.outcome is Outcome.FAILED
+    assert stop.reason == "no edge fits the last reply of b; expected code that ends with exit_code == 0"
 
 
 async def test_somebody_who_may_not_speak_ends_the_run_with_words_and_never_silently() -> None:

@@ -69,6 +69,7 @@ async def test_money_ends_the_run_before_the_call_that_could_exceed_it(store: St
     run = await chat.run("go", store=store)
     assert rule_of(run) == "limits.usd"
     assert len(model.requests) >= 1
+    assert run.usage.usd is not None
     assert 0 < run.usage.usd <= 0.03
     assert run.usage.priced
     assert run.stopped_by is not None

@@ -161,7 +161,7 @@ def test_money_that_is_not_known_is_never_zero() -> None:
     journal.add(ev.RunFinished(outcome=Outcome.GOAL, rule="done", reason="so", turn=1))
     journal.display.end(journal.story)
     assert "✔ goal: so (rule done, turn 1) · 10 tok · unpriced · 0.4s" in journal.text
-    assert money(Usage(usd=0.5, priced=False)) == "$0.50 + unpriced"
+    assert money(Usage(known_usd=0.5, priced=False)) == "$0.50 + unpriced"
     assert money(Usage()) == "$0.00"
 
 

@@ -60,7 +60,7 @@ def test_one_unpriced_call_makes_the_sum_a_lower_bound() -> None:
     ledger.settle("1", "a", Cost(1, 1, 0.5))
     assert (ledger.total.usd, ledger.total.priced) == (0.5, True)
     ledger.settle("2", "a", Cost(1, 1, None))
-    assert (ledger.total.usd, ledger.total.priced) == (0.5, False)
+    assert (ledger.total.usd, ledger.total.known_usd, ledger.total.priced) == (None, 0.5, False)
 
 
 def test_what_takes_nothing_is_never_refused() -> None:
