@@ -18,6 +18,7 @@ from moot.agents.models import ModelSpec
 from moot.agents.playbook import Playbook
 from moot.agents.seat import Seat
 from moot.chats.check import check_chat
+from moot.chats.errors import UserError
 from moot.chats.result import ResultSpec
 from moot.chats.speakers import RoundRobin, SpeakerPolicy
 from moot.chats.table import Table
@@ -96,5 +97,9 @@ class Chat:
         return await (await self.start(task, store=store)).finish()
 
     def run_sync(self, task: str, *, store: Store | Path | str | None = None) -> Run:
-        """`run` for scripts without an event loop."""
-        return asyncio.run(self.run(task, store=store))
+        """`run` for scripts without an event loop. Raises UserError where one is running, as in a notebook."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self.run(task, store=store))
+        raise UserError("run_sync cannot be used where an event loop runs already: await chat.run(...) instead")

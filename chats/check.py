@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from autogen_agentchat.base import ChatAgent
 from autogen_core.models import ChatCompletionClient
 
 from moot.agents.adopt import client_of
@@ -25,6 +27,7 @@ AnyModel: TypeAlias = str | ModelSpec | ChatCompletionClient
 
 def check_chat(chat: Chat) -> None:
     """Raises UserError for what the caller must change, SpecError for a graph."""
+    _check_kinds(chat.participants, chat.stop, chat.limits, chat.speakers)
     _check_names(chat)
     if chat.limits is None:
         raise UserError(
@@ -36,6 +39,24 @@ def check_chat(chat: Chat) -> None:
     if isinstance(chat.speakers, Graph):
         _check_graph(chat, chat.speakers, looked_at)
     _check_models(chat, chat.limits)
+
+
+def _check_kinds(participants: object, stop: object, limits: object, speakers: object) -> None:
+    """A wrong kind of value is named here, where it was given, rather than wherever it would first fail."""
+    if isinstance(participants, str) or not isinstance(participants, Sequence):
+        raise UserError("participants must be a list of assistant(...), executor(...) and AutoGen agents")
+    for number, given in enumerate(participants, 1):
+        if not isinstance(given, Assistant | Executor | ChatAgent):
+            kind = type(given).__name__
+            raise UserError(
+                f"participant {number} is a {kind}: give assistant(...), executor(...) or an AutoGen ChatAgent"
+            )
+    if stop is not None and not isinstance(stop, Rule):
+        raise UserError(f"stop={stop!r} is no stop rule: give one such as says('critic', starts='APPROVE')")
+    if limits is not None and not isinstance(limits, Limits):
+        raise UserError(f"limits={limits!r}: give Limits(turns=..., usd=..., ...)")
+    if not callable(getattr(speakers, "choose", None)):
+        raise UserError(f"speakers={speakers!r} is no speaker policy: give round_robin() or graph(...)")
 
 
 def _looked_at(chat: Chat, rule: Rule | None) -> frozenset[str]:

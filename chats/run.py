@@ -194,7 +194,7 @@ class Run:
 
 async def start(chat: Chat, task: str, where: Store | Path | str | None) -> Run:
     """Create a run, journal what it is made of and its task, and drive it. Raises UserError, ModelError, StoreError."""
-    if not task.strip():
+    if not str(task or "").strip():
         raise UserError("the task is empty: say what the chat is about")
     seats = chat.seats()
     store, opened = open_store(where)

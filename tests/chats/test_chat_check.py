@@ -14,6 +14,7 @@ from moot.agents.prices import Price
 from moot.chats.chat import Chat
 from moot.chats.errors import SpecError, UserError
 from moot.chats.graph import graph
+from moot.chats.memory_store import MemoryStore
 from moot.chats.result import ResultSpec
 from moot.sandbox.fake import Fake
 from moot.termination.limits import Limits
@@ -144,3 +145,35 @@ def test_what_fits_is_accepted_and_nothing_is_started(make: Callable[[], Chat]) 
 def test_a_chat_is_a_value_that_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         two().limits = None  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"participants": [1]}, "participant 1 is a int: give assistant"),
+        ({"participants": "ab"}, "participants must be a list"),
+        ({"stop": "APPROVE"}, "stop='APPROVE' is no stop rule"),
+        ({"limits": {"turns": 3}}, "limits={'turns': 3}: give Limits"),
+        ({"speakers": "round_robin"}, "speakers='round_robin' is no speaker policy"),
+    ],
+)
+def test_a_value_of_a_wrong_kind_is_named_where_it_was_given(wrong: dict[str, Any], said: str) -> None:
+    right: dict[str, Any] = {
+        "participants": [assistant("ann", "Be brief.")], "limits": Limits(turns=3), "model": "playbook:x",
+    }  # fmt: skip
+    with pytest.raises(UserError) as refused:
+        Chat(**{**right, **wrong})
+    assert said in str(refused.value)
+
+
+async def test_run_sync_says_what_to_do_where_a_loop_runs_already() -> None:
+    chat = Chat([assistant("ann", "Be brief.")], limits=Limits(turns=3), model="playbook:x")
+    with pytest.raises(UserError, match=r"await chat\.run"):
+        chat.run_sync("go")
+
+
+async def test_a_task_that_is_empty_or_missing_is_refused() -> None:
+    chat = Chat([assistant("ann", "Be brief.")], limits=Limits(turns=3), model="playbook:x")
+    for task in ("  ", None):
+        with pytest.raises(UserError, match="the task is empty"):
+            await chat.start(task, store=MemoryStore())  # type: ignore[arg-type]
