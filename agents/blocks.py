@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-_FENCE = re.compile(
-    r"^ {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*?)^ {0,3}\1[`~]*[ \t]*$", re.MULTILINE | re.DOTALL
-)
-_OPEN = re.compile(r"^ {0,3}(?:`{3,}|~{3,})[ \t]*([\w+#.-]*)", re.MULTILINE)
-_NAMES = {"python": "python", "py": "python", "python3": "python", "bash": "bash", "shell": "bash", "sh": "sh"}
+from moot.agents.fences import Fence, fences
+
+_NAMES = {
+    "python": "python",
+    "python3": "python",
+    "py": "python",
+    "ipython": "python",
+    "bash": "bash",
+    "shell": "bash",
+    "sh": "sh",
+}
+_MOST_SEEN = 5
+_LONGEST_LABEL = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +39,47 @@ class Found:
 def find_blocks(text: str) -> Found:
     """The fenced blocks that can be run. A block without a language is Python where it parses as Python."""
     blocks: list[Block] = []
-    others: list[str] = []
-    for _, label, code in _FENCE.findall(text.replace("\r\n", "\n")):
-        language = _NAMES.get(label.lower()) or ("python" if not label and _is_python(code) else None)
-        if language and code.strip():
-            blocks.append(Block(language, code))
+    others: dict[str, None] = {}  # each once, in order
+    for fence in fences(text):
+        language = _language(fence)
+        if language is None:
+            others.setdefault(_other(fence))
         else:
-            others.append(
-                "an empty block"
-                if not code.strip()
-                else f"a block labelled {label!r}"
-                if label
-                else "a block without a language that is no Python"
-            )
-    return Found(tuple(blocks), "" if blocks else _seen(text, others))
+            blocks.append(Block(language, fence.code))
+    return Found(tuple(blocks), "" if blocks else _seen(text, list(others)))
 
 
-def _seen(text: str, others: list[str]) -> str:
+def _language(fence: Fence) -> str | None:
+    """What it is to be run as; None where it is not to be run."""
+    if fence.flaw or not fence.code.strip():
+        return None
+    if fence.label:
+        return _NAMES.get(fence.label.lower())
+    return "python" if _is_python(fence.code) else None
+
+
+def _other(fence: Fence) -> str:
+    if fence.flaw:
+        return fence.flaw
+    if not fence.code.strip():
+        return "an empty block"
+    return (
+        f"a block labelled {fence.label[:_LONGEST_LABEL]!r}"
+        if fence.label
+        else "a block without a language that is no Python"
+    )
+
+
+def _seen(text: str, others: Sequence[str]) -> str:
     if others:
-        return ", ".join(others)
-    if _OPEN.search(text):
-        return "a fence that is never closed"
+        more = [f"and {len(others) - _MOST_SEEN} more kinds"] if len(others) > _MOST_SEEN else []
+        return ", ".join([*others[:_MOST_SEEN], *more])
     return f"{len(text.strip())} characters of prose without a fence" if text.strip() else "an empty message"
 
 
 def _is_python(code: str) -> bool:
     try:
         compile(code, "<block>", "exec", flags=0x400)  # PyCF_ONLY_AST: parsed, never run
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: nested too deeply for the parser
         return False
     return True
