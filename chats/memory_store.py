@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 
 from moot.chats.blobs import MemoryBlobs
+from moot.chats.chain import EMPTY, chained
 from moot.chats.errors import Fenced, StoreError, UserError
-from moot.chats.events import Event
+from moot.chats.events import Event, dumped
 from moot.chats.owner import is_dead
 from moot.chats.rows import row_of
-from moot.chats.store import LEASE_SECONDS, Claim, RunRow
+from moot.chats.store import LEASE_SECONDS, Chain, Claim, RunRow
 
 
 @dataclass(slots=True)
@@ -71,6 +72,17 @@ class MemoryStore:
     async def load(self, run: str, after: int = 0) -> list[Event]:
         """The events after that one."""
         return self._of(run).events[after:]
+
+    async def chain(self, run: str) -> Chain:
+        """Made when it is asked for, from the events themselves: nobody gets at them behind this store's back, so what
+        is found counts as recorded.
+        """
+        rows = (
+            (e.seq, float(e.ts), e.turn, e.attempt, e.type, e.participant, e.span, dumped(e.data))
+            for e in self._of(run).events
+        )
+        found = chained(EMPTY, rows).hex()
+        return Chain(found, found)
 
     async def runs(self) -> list[RunRow]:
         """Every run, newest first."""

@@ -19,23 +19,27 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from moot.chats.blobs import FileBlobs
+from moot.chats.chain import EMPTY, Row, chained
 from moot.chats.errors import ChatError, Fenced, StoreError, UserError
 from moot.chats.events import Event, dumped, read
 from moot.chats.owner import is_dead, pid_of
-from moot.chats.store import LEASE_SECONDS, Claim, RunRow
+from moot.chats.store import LEASE_SECONDS, Chain, Claim, RunRow
 
 T = TypeVar("T")
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS run(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, chat TEXT NOT NULL, head INTEGER NOT NULL DEFAULT 0,
   epoch INTEGER NOT NULL DEFAULT 0, owner TEXT, until REAL NOT NULL DEFAULT 0, status TEXT NOT NULL DEFAULT
-  'created')""",
+  'created', chain BLOB NOT NULL DEFAULT x'')""",
     """CREATE TABLE IF NOT EXISTS event(
   run INTEGER NOT NULL, seq INTEGER NOT NULL, ts REAL NOT NULL, turn INTEGER NOT NULL, attempt INTEGER NOT NULL,
   type TEXT NOT NULL, participant TEXT NOT NULL, span TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY(run, seq))
   WITHOUT ROWID""",
 )
+_ROWS = "SELECT seq, ts, turn, attempt, type, participant, span, data FROM event WHERE run = ? AND seq > ? ORDER BY seq"
+_FIRST = float("-inf")
+"""Rows that no store numbers, 0 and below, count too where changes are looked for."""
 _LIST = """
 SELECT r.name, r.chat, r.status, r.owner, r.until,
   (SELECT json_extract(data, '$.outcome') FROM event WHERE run = r.id AND seq = r.head AND type = 'run.finished'),
@@ -91,22 +95,23 @@ class SqliteStore:
     ) -> Awaitable[None]:
         """All or nothing, durable when it returns."""
         head = expected_head + len(events)
-        rows = [
-            (expected_head + i, e.ts, e.turn, e.attempt, e.type, e.participant, e.span, _written(claim.run, e))
+        rows: list[Row] = [
+            (expected_head + i, float(e.ts), e.turn, e.attempt, e.type, e.participant, e.span, _written(claim.run, e))
             for i, e in enumerate(events, 1)
         ]
 
         def job(db: sqlite3.Connection) -> None:
             number = self._number(db, claim.run)
-            sql = "UPDATE run SET head = ?{} WHERE id = ? AND epoch = ? AND head = ?"
-            if status is None:
-                done = db.execute(sql.format(""), (head, number, claim.epoch, expected_head))
-            else:
-                done = db.execute(
-                    sql.format(", status = ?, owner = NULL"), (head, status, number, claim.epoch, expected_head)
-                )
-            if done.rowcount != 1:
+            # another process may have written since: only what this transaction sees can be continued
+            before = db.execute("SELECT epoch, head, chain FROM run WHERE id = ?", (number,)).fetchone()
+            if before is None or before[:2] != (claim.epoch, expected_head):
                 raise Fenced(f"run {claim.run} is driven by another process; nothing was written")
+            chain = chained(before[2], rows)
+            if status is None:
+                db.execute("UPDATE run SET head = ?, chain = ? WHERE id = ?", (head, chain, number))
+            else:
+                sql = "UPDATE run SET head = ?, chain = ?, status = ?, owner = NULL WHERE id = ?"
+                db.execute(sql, (head, chain, status, number))
             db.executemany(f"INSERT INTO event VALUES({number:d},?,?,?,?,?,?,?,?)", rows)
 
         return self._submit(job)
@@ -124,12 +129,18 @@ class SqliteStore:
 
     async def load(self, run: str, after: int = 0) -> list[Event]:
         """The events after that one. A row that cannot be read is a StoreError that names it."""
-        sql = (
-            "SELECT seq, ts, turn, attempt, type, participant, span, data FROM event"
-            " WHERE run = ? AND seq > ? ORDER BY seq"
-        )
-        rows = await self._submit(lambda db: db.execute(sql, (self._number(db, run), after)).fetchall())
+        rows = await self._submit(lambda db: db.execute(_ROWS, (self._number(db, run), after)).fetchall())
         return [_event(run, row) for row in rows]
+
+    async def chain(self, run: str) -> Chain:
+        """Both in one transaction, so that a run may be under way."""
+
+        def job(db: sqlite3.Connection) -> Chain:
+            number = self._number(db, run)
+            (recorded,) = db.execute("SELECT chain FROM run WHERE id = ?", (number,)).fetchone()
+            return Chain(bytes(recorded).hex(), chained(EMPTY, db.execute(_ROWS, (number, _FIRST))).hex())
+
+        return await self._submit(job)
 
     async def runs(self) -> list[RunRow]:
         """Every run, newest first."""
@@ -221,11 +232,14 @@ def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
 
 
 def _prepare(db: sqlite3.Connection, path: Path, synchronous: str) -> None:
-    """Make the tables of a new file; refuse a file that is not ours, or that a newer version wrote."""
+    """Make the tables of a new file; refuse a file that is not ours, or that another version wrote."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
         newer = f"schema {version}, this one knows {SCHEMA_VERSION}"
         raise StoreError(f"{path} was written by a newer Moot ({newer}): upgrade Moot")
+    if 0 < version < SCHEMA_VERSION:
+        older = f"schema {version}, this one needs {SCHEMA_VERSION}"
+        raise StoreError(f"{path} was written by an earlier Moot ({older}): move it away, or set MOOT_HOME")
     _write_ahead(db)
     db.execute(f"PRAGMA synchronous={synchronous}")
     if version == SCHEMA_VERSION:

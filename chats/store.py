@@ -39,6 +39,18 @@ class RunRow:
     driven: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The rolling digest of a run's rows (`chats/chain.py`), in hex; empty before the first row. Where the two differ,
+    the journal was changed after it was written.
+    """
+
+    recorded: str
+    """As it was kept beside the rows while they were written."""
+    found: str
+    """As the rows give it now."""
+
+
 class Blobs(Protocol):
     """Content by its sha256 digest in hex; what was put stays."""
 
@@ -79,6 +91,10 @@ class Store(Protocol):
 
     async def load(self, run: str, after: int = 0) -> list[Event]:
         """The events with a higher `seq`, in order."""
+        ...
+
+    async def chain(self, run: str) -> Chain:
+        """What was recorded of the run's rows, and what they are now. Raises UserError for an unknown run."""
         ...
 
     async def runs(self) -> list[RunRow]:

@@ -1,4 +1,6 @@
-"""Whether a journal is what it says: folded again from the first event, and compared with what it claims."""
+"""Whether a journal is what was written, and what it says: its rows beside the digest that was recorded with them, and
+its events folded again from the first and compared with what they claim.
+"""
 
 from __future__ import annotations
 
@@ -7,31 +9,43 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 from autogen_agentchat.messages import MessageFactory
 
-from moot.agents.ran import StoredFile
+from moot.agents.executor import REPORTED_CHARACTERS
+from moot.agents.ran import RanBlock, StoredFile
 from moot.chats import events as ev
+from moot.chats.build import chat_from_source
 from moot.chats.errors import StoreError
 from moot.chats.events import Event
+from moot.chats.result import result_of
 from moot.chats.state import State
-from moot.chats.store import Store
+from moot.chats.store import Chain, Store
 from moot.chats.verify_order import order_problems
 
 
 async def verify_run(store: Store, run: str) -> list[str]:
     """Everything that is wrong with a run's journal, in words; empty when nothing is.
 
-    Looks at the order of events, turns, attempts and effects, at what `run.finished` claims, and at the content of
-    every file that is named. A run of agents with message types of their own cannot be folded here, and says so.
+    Looks at the digest of the rows, at the order of events, turns, attempts and effects, at what `run.finished` and
+    the reports of code claim, and at the content of every file that is named. A run of agents with message types of
+    their own cannot be folded here, and says so.
     """
     try:
-        events = await store.load(run)
+        events, chain = await store.load(run), await store.chain(run)
     except StoreError as error:
         return [str(error)]
     if not events:
         return ["the journal is empty"]
     if not isinstance(events[0].data, ev.RunCreated):
         return [f"the first event is {events[0].type}, not run.created: what the run was made of is lost"]
-    problems = [*_numbers(events), *order_problems(events), *_claims(run, events)]
+    problems = [*_rows(chain), *_numbers(events), *order_problems(events), *_claims(run, events)]
     return problems + [problem async for problem in _contents(store, events)]
+
+
+def _rows(chain: Chain) -> Iterator[str]:
+    if chain.found != chain.recorded:
+        yield (
+            "the journal was changed after it was written: "
+            f"its rows have the digest {chain.found or 'of none'}, recorded was {chain.recorded or 'that of none'}"
+        )
 
 
 def _numbers(events: Sequence[Event]) -> Iterator[str]:
@@ -42,12 +56,17 @@ def _numbers(events: Sequence[Event]) -> Iterator[str]:
 
 
 def _claims(run: str, events: Sequence[Event]) -> Iterator[str]:
-    """Every `run.finished` beside the fold up to it."""
-    state = State(run, MessageFactory())
+    """Every `run.finished`, and every turn that ran code, beside the fold up to it."""
+    state, resumed = State(run, MessageFactory()), False
     for event in events:
+        resumed = resumed or isinstance(event.data, ev.RunResumed)
         if isinstance(event.data, ev.RunFinished):
             yield from _claim(event.seq, event.data, state)
+            if not resumed:  # whoever drove it on may have brought a chat of their own
+                yield from _result(event.seq, event.data, state)
         try:
+            if isinstance(event.data, ev.TurnFinished):
+                yield from _code(event, event.data, state)
             state.apply(event)
         except StoreError as error:
             yield f"event {event.seq} ({event.type}): {error}"
@@ -73,6 +92,43 @@ def _claim(seq: int, done: ev.RunFinished, state: State) -> Iterator[str]:
     files = {f.name: f.sha256 for made in state.files.values() for f in made.values()}
     if {f.name: f.sha256 for f in done.artifacts} != files:
         yield f"{where} names other files than the turns made"
+
+
+def _result(seq: int, done: ev.RunFinished, state: State) -> Iterator[str]:
+    """Known where the run came from a chat file, which says how the result is taken from the transcript."""
+    if state.created.spec is None:
+        return
+    try:
+        chat = chat_from_source(state.created.spec)
+        found = result_of(state.transcript, chat.result, done.outcome)
+    except Exception as error:  # noqa: BLE001 - whatever a changed chat brings about is a finding
+        yield f"run.created describes a chat that cannot be made again ({type(error).__name__}: {error})"
+        return
+    if found != done.result:
+        yield f"run.finished (event {seq}) claims another result than the transcript gives: {found!r:.200}"
+
+
+def _code(event: Event, done: ev.TurnFinished, state: State) -> Iterator[str]:
+    """What a turn that ran code says of each block, beside the block's recorded result."""
+    turn = state.open[event.turn]
+    if any("~" in key for key in turn.recorded):  # an attempt that took another way: its keys are not the blocks'
+        return
+    told = state.message(done.reply).to_text() if turn.code else ""
+    for said in turn.code:
+        effect = turn.recorded.get(said.key)
+        if effect is None or effect.state != "completed":
+            continue
+        ran = RanBlock.read(effect.result)
+        where = f"turn {event.turn}: the recorded result of {said.key}"
+        if ran.facts(said.key) != said.facts(said.key):
+            yield f"{where} is not what code.finished says of it"
+        # a block of a nested team is told to the team alone
+        if said.key.startswith("code/") and not all(part in told for part in _output(ran)):
+            yield f"{where} printed what turn.finished (event {event.seq}) does not report"
+
+
+def _output(ran: RanBlock) -> Iterator[str]:
+    return (text for text in (ran.stdout, ran.stderr, ran.value) if text and len(text) <= REPORTED_CHARACTERS)
 
 
 async def _contents(store: Store, events: Sequence[Event]) -> AsyncIterator[str]:

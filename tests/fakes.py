@@ -22,7 +22,7 @@ from moot.chats.errors import StoreError
 from moot.chats.events import Event
 from moot.chats.run import Run
 from moot.chats.speakers import Choice
-from moot.chats.store import Blobs, Claim, RunRow, Store
+from moot.chats.store import Blobs, Chain, Claim, RunRow, Store
 from moot.termination.outcome import Outcome, Stop
 from moot.termination.transcript import Transcript
 
@@ -169,6 +169,9 @@ class DyingStore:
 
     async def load(self, run: str, after: int = 0) -> list[Event]:
         return await self._inner.load(run, after)
+
+    async def chain(self, run: str) -> Chain:
+        return await self._inner.chain(run)
 
     async def runs(self) -> list[RunRow]:
         return await self._inner.runs()

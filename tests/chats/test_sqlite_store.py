@@ -177,6 +177,83 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         SqliteStore(path)
 
 
+def test_a_file_of_an_earlier_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "moot.db"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE run(id INTEGER PRIMARY KEY)")
+        db.execute(f"PRAGMA user_version={SCHEMA_VERSION - 1}")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(
+        StoreError, match=rf"written by an earlier Moot \(schema {SCHEMA_VERSION - 1}, .*: move it away"
+    ):
+        SqliteStore(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE event SET data = replace(data, 'b', 'x') WHERE seq = 2",
+        "UPDATE event SET data = data || ' ' WHERE seq = 2",
+        "UPDATE event SET data = CAST(data AS BLOB) WHERE seq = 2",
+        "UPDATE event SET ts = ts + 0.001 WHERE seq = 2",
+        "UPDATE event SET turn = 1 WHERE seq = 2",
+        "UPDATE event SET attempt = 1 WHERE seq = 2",
+        "UPDATE event SET type = 'warned' WHERE seq = 2",
+        "UPDATE event SET participant = 'x' WHERE seq = 2",
+        "UPDATE event SET span = 'x' WHERE seq = 2",
+        "UPDATE event SET type = 'warnin', participant = 'g' WHERE seq = 2",
+        "DELETE FROM event WHERE seq = 1",
+        "DELETE FROM event WHERE seq = 3",
+        "DELETE FROM event WHERE seq = 2; UPDATE event SET seq = 2 WHERE seq = 3",
+        "DELETE FROM event WHERE seq = 3; UPDATE run SET head = 2",
+        "DELETE FROM event",
+        "UPDATE event SET seq = 9 WHERE seq = 1; UPDATE event SET seq = 1 WHERE seq = 2;"
+        "UPDATE event SET seq = 2 WHERE seq = 9",
+        "INSERT INTO event SELECT run, 4, ts, turn, attempt, type, participant, span, data FROM event WHERE seq = 3",
+        "INSERT INTO event SELECT run, 0, ts, turn, attempt, type, participant, span, data FROM event WHERE seq = 3",
+        "UPDATE run SET chain = x''",
+    ],
+)
+async def test_rows_that_were_changed_behind_its_back_have_another_digest(tmp_path: Path, edit: str) -> None:
+    await filled(tmp_path / "moot.db", "a", "b", "c")
+    with sqlite3.connect(tmp_path / "moot.db") as db:
+        before = db.total_changes
+        db.executescript(edit)
+        assert db.total_changes > before
+    db.close()
+    store = SqliteStore(tmp_path / "moot.db")
+    chain = await store.chain("r")
+    assert chain.found != chain.recorded
+    await store.close()
+
+
+async def test_what_is_appended_after_a_change_does_not_hide_it(tmp_path: Path) -> None:
+    await filled(tmp_path / "moot.db", "a", "b")
+    with sqlite3.connect(tmp_path / "moot.db") as db:
+        assert db.execute("UPDATE event SET data = replace(data, 'a', 'x') WHERE seq = 1").rowcount == 1
+    db.close()
+    store = SqliteStore(tmp_path / "moot.db")
+    await store.append(await store.claim("r", new_owner()), 2, [note(3)], "paused")
+    chain = await store.chain("r")
+    assert chain.found != chain.recorded
+    await store.close()
+
+
+async def test_two_handles_that_take_turns_continue_one_digest(tmp_path: Path) -> None:
+    stores = [SqliteStore(tmp_path / "moot.db", "OFF") for _ in range(2)]
+    await stores[0].create("r", "chat")
+    for head in range(6):
+        store = stores[head % 2]
+        await store.append(await store.claim("r", new_owner()), head, [note(head + 1)], "paused")
+    chains = {await store.chain("r") for store in stores}
+    (chain,) = chains
+    assert chain.found == chain.recorded
+    for store in stores:
+        await store.close()
+
+
 @pytest.mark.parametrize("damage", ["{", "[]", '{"no": "text"}', "\x00", ""])
 async def test_a_damaged_row_is_named(tmp_path: Path, damage: str) -> None:
     await filled(tmp_path / "moot.db", "a", "b")

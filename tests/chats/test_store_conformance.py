@@ -42,6 +42,53 @@ async def test_events_come_back_in_order_numbered_without_a_gap(store: Store) ->
     assert events == notes(1, "a", "b", "c")
 
 
+async def test_the_digest_of_what_was_appended_is_the_digest_of_what_is_there(store: Store) -> None:
+    claim = await claimed(store)
+    seen = [await store.chain("r1")]
+    for head, batch in ((0, notes(1, "a", "b")), (2, notes(3, "c")), (3, [])):
+        await store.append(claim, head, batch)
+        seen.append(await store.chain("r1"))
+    await store.append(claim, 3, [], "paused")
+    await store.append(await store.claim("r1", new_owner()), 3, notes(4, "d"))
+    seen.append(await store.chain("r1"))
+    assert all(chain.recorded == chain.found for chain in seen)
+    assert [len(chain.found) for chain in seen] == [0, 32, 32, 32, 32]
+    assert len({chain.found for chain in seen}) == 4  # an append of nothing changes nothing
+
+
+async def test_the_digest_is_of_the_events_alone_and_of_how_they_stand(store: Store) -> None:
+    a, b = notes(1, "a", "b")
+    journals = {
+        "one by one": [[a], [b]],
+        "together": [[a, b]],
+        "said": [[a, b._replace(data=Warned(text="B"))]],
+        "turned": [[a._replace(data=b.data), b._replace(data=a.data)]],
+        "later": [[a, b._replace(ts=b.ts + 1)]],
+        "moved": [[a, b._replace(participant="x")]],
+        "spanned": [[a, b._replace(span="x")]],
+        "retried": [[a, b._replace(attempt=1)]],
+        "short": [[a]],
+    }
+    found = {}
+    for run, batches in journals.items():
+        claim, head = await claimed(store, run), 0
+        for batch in batches:
+            await store.append(claim, head, batch)
+            head += len(batch)
+        found[run] = (await store.chain(run)).found
+    assert found.pop("one by one") == found["together"] == "f29f8df742cae118ad13e3736feb25aa"  # for good: files keep it
+    assert len(set(found.values())) == len(found)
+
+
+async def test_a_refused_append_leaves_the_digest(store: Store) -> None:
+    claim = await claimed(store)
+    await store.append(claim, 0, notes(1, "a"))
+    before = await store.chain("r1")
+    with pytest.raises(Fenced):
+        await store.append(claim, 5, notes(6, "x"))
+    assert await store.chain("r1") == before
+
+
 async def test_only_the_events_after_a_number_are_loaded(store: Store) -> None:
     claim = await claimed(store)
     await store.append(claim, 0, notes(1, "a", "b", "c"))
@@ -120,6 +167,8 @@ async def test_an_unknown_run_is_the_callers_mistake(store: Store) -> None:
         await store.claim("nobody", new_owner())
     with pytest.raises(UserError, match="no run 'nobody'"):
         await store.load("nobody")
+    with pytest.raises(UserError, match="no run 'nobody'"):
+        await store.chain("nobody")
 
 
 async def test_two_runs_of_one_name_are_refused(store: Store) -> None:

@@ -12,11 +12,12 @@ from autogen_ext.models.replay import ReplayChatCompletionClient
 
 from moot.agents.assistant import assistant
 from moot.agents.executor import executor
-from moot.agents.ran import StoredFile
+from moot.agents.ran import RanBlock, StoredFile
 from moot.chats import events as ev
 from moot.chats.chat import Chat
 from moot.chats.events import Event
 from moot.chats.memory_store import MemoryStore
+from moot.chats.store import Chain
 from moot.chats.verify import verify_run
 from moot.sandbox.execution import Artifact, Execution
 from moot.sandbox.fake import Fake
@@ -26,7 +27,7 @@ CODE = "```python\nprint(1)\n```"
 
 
 class Altered(MemoryStore):
-    """A store whose events somebody has changed."""
+    """A store whose events somebody has changed, who wrote a new digest for them: the fold alone can tell."""
 
     def __init__(self, events: Sequence[Event], whole: MemoryStore) -> None:
         super().__init__()
@@ -34,6 +35,16 @@ class Altered(MemoryStore):
 
     async def load(self, run: str, after: int = 0) -> list[Event]:
         return self._events[after:]
+
+    async def chain(self, run: str) -> Chain:
+        return Chain("as it is", "as it is")
+
+
+class Edited(MemoryStore):
+    """A store whose rows have another digest than was recorded."""
+
+    async def chain(self, run: str) -> Chain:
+        return Chain("aa", "bb")
 
 
 @dataclass
@@ -146,6 +157,32 @@ async def test_a_word_that_was_changed_is_told(journal: Journal) -> None:
         return events
 
     assert any("digest" in problem for problem in await journal.problems(changed))
+
+
+async def test_rows_of_another_digest_are_told_where_the_fold_finds_nothing(journal: Journal) -> None:
+    edited = Edited()
+    edited.__dict__.update(journal.store.__dict__)
+    (problem,) = await verify_run(edited, journal.run)
+    assert "changed after it was written" in problem
+    assert "digest bb, recorded was aa" in problem
+
+
+async def test_output_of_code_that_the_turn_did_not_report_is_told(journal: Journal) -> None:
+    at = [n for n, e in enumerate(journal.events) if isinstance(e.data, ev.EffectCompleted) and e.data.key == "code/0"]
+    assert len(at) == 2
+
+    def changed(events: list[Event], **update: object) -> list[Event]:
+        for n in at:
+            data = events[n].data
+            assert isinstance(data, ev.EffectCompleted)
+            ran = RanBlock.read(data.result).model_copy(update=update)
+            events[n] = events[n]._replace(data=data.model_copy(update={"result": ran}))
+        return events
+
+    printed = await journal.problems(lambda events: changed(events, stdout="2\n"))
+    assert ["does not report" in problem for problem in printed] == [True, True]
+    ended = await journal.problems(lambda events: changed(events, exit_code=1))
+    assert ["not what code.finished says" in problem for problem in ended] == [True, True]
 
 
 async def test_a_file_that_is_missing_or_of_another_size_is_told(journal: Journal) -> None:

@@ -115,6 +115,40 @@ def test_a_journal_that_was_changed_is_found_out(moot: Moot) -> None:
     assert "digest" in plain.err
 
 
+def test_a_change_of_any_row_is_found_out(moot: Moot) -> None:
+    run = moot("run", "duet.yaml", "--json").json["run"]
+    path = moot.folder / "home" / "moot.db"
+    whole = path.read_bytes()
+    assert not path.with_name("moot.db-wal").exists()
+    with sqlite3.connect(path) as db:
+        rows = db.execute("SELECT seq, type FROM event ORDER BY seq").fetchall()
+    db.close()
+    kinds = {kind for _, kind in rows}
+    assert {"run.created", "effect.completed", "turn.finished", "run.finished"} <= kinds
+    for kind, seq in {kind: seq for seq, kind in rows}.items():
+        with sqlite3.connect(path) as db:
+            sql = "UPDATE event SET data = json_set(data, '$.more', 1) WHERE seq = ?"
+            assert db.execute(sql, (seq,)).rowcount == 1
+        db.close()
+        done = moot("verify", run)
+        assert done.code == 1, kind
+        assert "changed after it was written" in done.err
+        path.write_bytes(whole)
+    assert moot("verify", run).code == 0
+
+
+def test_a_result_that_the_transcript_does_not_give_is_told(moot: Moot) -> None:
+    run = moot("run", "duet.yaml", "--json").json["run"]
+    with sqlite3.connect(moot.folder / "home" / "moot.db") as db:
+        sql = "UPDATE event SET data = json_set(data, '$.result', 'war') WHERE type = 'run.finished'"
+        assert db.execute(sql).rowcount == 1
+    db.close()
+    (found,) = moot("verify", run, "--json").json
+    rows, result = found["problems"]
+    assert "changed after it was written" in rows
+    assert result.endswith("claims another result than the transcript gives: 'agreed'")
+
+
 def test_the_plan_starts_nothing_and_names_what_is_missing(moot: Moot) -> None:
     plan = moot("plan", "duet.yaml", "--model", "openai/gpt-5-mini", "--set", "limits.usd=1.5", "--json")
     assert plan.code == 0, plan.err
