@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import correlation
 
 import docker
 import pytest
@@ -68,6 +69,82 @@ async def test_another_table_gives_another_answer(chat: Path, store: SqliteStore
     assert run.outcome is Outcome.GOAL
     assert "r = -1.00" in str(run.result)
     assert "6 rows of line.csv" in str(run.result)
+
+
+async def ask_about(table: str, chat: Path, store: SqliteStore, **sets: str) -> Run:
+    """Does a predict b in this table?"""
+    path = chat.parent / "table.csv"
+    path.write_text(table)
+    return await run_chat(chat, store, inputs__file=str(path), inputs__x="a", inputs__y="b", **sets)
+
+
+@pytest.mark.parametrize(
+    ("table", "a", "b", "counted"),
+    [
+        (
+            "a;b\n0,5;2\n1,5;1\n2,5;4\n3,5;3\n4;6\n",
+            [0.5, 1.5, 2.5, 3.5, 4],
+            [2, 1, 4, 3, 6],
+            "0 dropped; 4 numbers read with a decimal comma",
+        ),
+        (
+            "a;b\n1.000,5;2\n1.500;1\n2.500,25;4\n3500;3\n;6\n",
+            [1000.5, 1500, 2500.25, 3500],
+            [2, 1, 4, 3],
+            "1 dropped; 2 numbers read with a decimal comma",
+        ),
+        (
+            'a,b\n"1,000",1\n900,2\n"1,500.5",3\n"2,000",4\nx,5\n',
+            [1000, 900, 1500.5, 2000],
+            [1, 2, 3, 4],
+            "1 dropped; 3 numbers read with commas between thousands",
+        ),
+        (
+            'a,b\n"0,5","1,000"\n"1,5","4,000"\n"2,5",900\n',
+            [0.5, 1.5, 2.5],
+            [1000, 4000, 900],
+            "0 dropped; 3 numbers read with a decimal comma; 2 numbers read with commas between thousands",
+        ),
+    ],
+)
+async def test_numbers_written_with_a_comma_are_read_and_counted(
+    chat: Path, store: SqliteStore, table: str, a: list[float], b: list[float], counted: str
+) -> None:
+    run = await ask_about(table, chat, store)
+    assert run.outcome is Outcome.GOAL, run.stopped_by
+    assert f" r = {correlation(a, b):.2f}" in str(run.result)
+    assert f"over {len(a)} rows of table.csv ({counted})." in str(run.result)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("a;b\n1,234;1\n2,345;2\n3;3\n4;5\n", "the comma in '1,234' and other numbers of 'a' may be"),
+        ("a;b\n2,5;1\n1.234;2\n3;3\n4;5\n", "the comma in '2,5' and other numbers of 'a' may be"),
+        ("a;b\n2,5;1\n1,234,567;2\n3;3\n4;5\n", "the comma in '2,5' and other numbers of 'a' may be"),
+        ("a,b\n1,5,2,5\n2,5,1,5\n3,5,4,5\n4,5,3,5\n", "has rows with more cells than its header"),
+        ("a,b\n1,2\n1,5,2,5\n3,4\n4,5\n", "a cell that holds a comma must be in quotes"),
+        ("a, a,b\n1,2,3\n2,3,4\n3,4,5\n", "has several columns 'a'"),
+    ],
+)
+async def test_a_table_that_can_be_read_in_two_ways_fails_the_run_and_says_so(
+    chat: Path, store: SqliteStore, table: str, said: str
+) -> None:
+    run = await ask_about(table, chat, store)
+    assert (run.outcome, run.result) == (Outcome.FAILED, None)
+    assert run.stopped_by is not None
+    assert said in run.stopped_by.reason
+
+
+async def test_a_table_too_large_for_the_sandbox_fails_the_run_and_says_what_to_raise(
+    chat: Path, store: SqliteStore
+) -> None:
+    table = "a,b\n" + "".join(f"{n},{n % 7}\n" for n in range(2_000_000))
+    run = await ask_about(table, chat, store, sandbox__memory="170m", sandbox__workspace="32m", sandbox__tmp="8m")
+    assert (run.outcome, run.result) == (Outcome.FAILED, None)
+    assert run.stopped_by is not None
+    assert "out of memory" in run.stopped_by.reason
+    assert "--set sandbox.memory=" in run.stopped_by.reason
 
 
 async def test_a_renamed_file_is_still_the_file(chat: Path, store: SqliteStore) -> None:
