@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moot.chats.clean import clean_line
 from moot.chats.errors import StoreError, UserError
 from moot.cli import artifact_files
 from moot.cli.conduct import Conducted, Conductor, Interrupts
@@ -15,7 +16,7 @@ from moot.cli.display import Display
 from moot.cli.exit_codes import ExitCode, exit_code
 from moot.cli.options import Mode
 from moot.cli.run_object import run_object
-from moot.cli.words import size
+from moot.cli.words import few, size
 
 if TYPE_CHECKING:
     from moot.chats.chat import Chat
@@ -62,8 +63,8 @@ class Drive:
             result_json(run_object(done.story, done.run.status, code, files))
         elif self.wanted.display is not Mode.JSONL and done.run.result is not None:
             result(done.run.result)
-        for file in files:
-            self.display.hint(f"file {file.path} ({size(file.bytes)})")
+        for line in few([f"file {file.path} ({size(file.bytes)})" for file in files]):
+            self.display.hint(line)
         if done.run.status != "finished":
             self.display.notice(f"  to go on: moot resume {done.short}")
         elif done.run.cause:
@@ -73,9 +74,12 @@ class Drive:
 
     async def _files(self, done: Conducted) -> list[artifact_files.CopiedFile]:
         """What cannot be copied does not change how the run ended."""
-        folder = artifact_files.folder_for(done.run.id, self.wanted.artifacts)
+        files, wanted = done.story.files.values(), self.wanted.artifacts
         try:
-            return await artifact_files.copy_out(done.story.files.values(), self.store.blobs, folder)
+            copied = await artifact_files.copy_out(files, self.store.blobs, done.run.id, wanted)
         except (StoreError, UserError) as error:
             say(f"warning: {error}")
             return []
+        for line in few([f"{clean_line(f.name)} was there already: kept as {f.path}" for f in copied if f.numbered]):
+            say(f"warning: {line}")
+        return copied

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from moot.termination.ledger import Usage
 
 _KILO = 1000
@@ -53,3 +55,8 @@ def seconds(amount: float) -> str:
 def count(number: int, noun: str) -> str:
     """`1 turn`, `2 turns`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def few(lines: Sequence[str], most: int = 5) -> list[str]:
+    """The first lines, and how many there are besides: `and 9,100 more`."""
+    return [*lines[:most], f"and {len(lines) - most:,} more"] if len(lines) > most else list(lines)
