@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from moot.agents.errors import PlaybookError
-from moot.agents.playbook_rules import Pattern, When
+from moot.agents.playbook_rules import JsonCheck, Pattern, When
+
+_DEEPEST = 100
+_LONGEST = 60
+_NO_RANGE = ("missing", "too_long", "tuple_type", "float_type", "float_parsing")
+_EXPECTED = {
+    "string_type": "text",
+    "string_pattern_mismatch": "a name of letters, digits, '_', '.' and '-'",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+}
 
 
 class RuleForm(BaseModel):
@@ -33,19 +45,30 @@ class PlaybookForm(BaseModel):
     parts: dict[str, list[RuleForm]] = Field(min_length=1)
 
 
+Loader = type[yaml.SafeLoader] | type[yaml.CSafeLoader]
+
+
+def fastest_loader() -> Loader:
+    """That of libyaml, several times as fast, where PyYAML was built with it."""
+    return yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+
+
 @dataclass(frozen=True, slots=True)
 class PlaybookFile:
     """A playbook's text, able to say where in it something stands."""
 
     text: str
     origin: str
+    loader: Loader = field(default_factory=fastest_loader)
+    """What parses it; errors have the words and places of the one without libyaml."""
 
     def form(self) -> PlaybookForm:
         """The file's content, checked against the format."""
         try:
-            root = yaml.compose(self.text, Loader=yaml.SafeLoader)
-            self._refuse_repeated(root)
-            return PlaybookForm.model_validate(yaml.safe_load(self.text))
+            root = self._nodes()
+            self._refuse_repeated(root, {})
+            content = yaml.constructor.SafeConstructor().construct_document(root) if root is not None else None
+            return PlaybookForm.model_validate(content)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
@@ -55,13 +78,23 @@ class PlaybookFile:
         except RecursionError:
             raise PlaybookError(f"{self.origin}: nested too deeply") from None
         except ValidationError as error:
-            first = error.errors()[0]
-            where = tuple(first["loc"])
-            raise self.error(where, _said(first["type"], first["msg"], where)) from error
+            first = error.errors(include_url=False)[0]
+            where = tuple(step for step in first["loc"] if step != "[key]")
+            raise self.error(where, _said(first, where)) from error
+
+    def _nodes(self) -> yaml.Node | None:
+        """The root of the parsed text. RecursionError where it is nested too deeply."""
+        if self.loader is yaml.SafeLoader:
+            return yaml.compose(self.text, Loader=self.loader)
+        try:
+            _refuse_deep(self.text, self.loader)
+            return yaml.compose(self.text, Loader=self.loader)
+        except (yaml.YAMLError, UnicodeError):  # UnicodeError: half of an emoji
+            return yaml.compose(self.text, Loader=yaml.SafeLoader)
 
     def error(self, where: tuple[str | int, ...], message: str) -> PlaybookError:
         """The error with the place of what it is about."""
-        node = yaml.compose(self.text, Loader=yaml.SafeLoader)
+        node = self._nodes()
         mark = node.start_mark if node else None
         for step in where:
             found = _child(node, step)
@@ -72,19 +105,36 @@ class PlaybookFile:
         path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in where).lstrip(".")
         return PlaybookError(f"{self.origin}{place}: {f'{path}: ' if path else ''}{message}")
 
-    def _refuse_repeated(self, node: yaml.Node | None) -> None:
+    def _refuse_repeated(self, node: yaml.Node | None, looked_at: dict[int, bool]) -> None:
         """YAML takes the last of two equal keys in silence; a rule would be lost."""
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                if key.value in seen:
+        if isinstance(node, yaml.ScalarNode) or node is None:
+            return
+        if (done := looked_at.get(id(node))) is not None:  # an alias: looking again and again can take for ever
+            if not done:
+                raise RecursionError
+            return
+        looked_at[id(node)] = False
+        keys: set[str] = set()
+        for key, value in node.value if isinstance(node, yaml.MappingNode) else ((None, item) for item in node.value):
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in keys:
                     mark = key.start_mark
                     raise PlaybookError(f"{self.origin}:{mark.line + 1}:{mark.column + 1}: '{key.value}' stands twice")
-                seen.add(key.value)
-                self._refuse_repeated(value)
-        elif isinstance(node, yaml.SequenceNode):
-            for value in node.value:
-                self._refuse_repeated(value)
+                keys.add(key.value)
+            self._refuse_repeated(value, looked_at)
+        looked_at[id(node)] = True
+
+
+def _refuse_deep(text: str, loader: Loader) -> None:
+    """RecursionError for nodes within nodes that libyaml, which does not count them, would crash the process with."""
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            raise RecursionError
 
 
 def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Node] | None:
@@ -96,18 +146,40 @@ def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Nod
     return None
 
 
-def _said(kind: str, message: str, where: tuple[str | int, ...]) -> str:
+def _said(found: ErrorDetails, where: tuple[str | int, ...]) -> str:
     """What is wrong, in words for the author."""
+    kind, limits = found["type"], found.get("ctx", {})
     if kind == "extra_forbidden":
         forms: dict[str, type[BaseModel]] = {"when": When}
         parent = where[-2] if len(where) > 1 else ""
-        form = forms.get(str(parent), RuleForm if len(where) > 1 else PlaybookForm)
-        known = [field.alias or name for name, field in form.model_fields.items()]
+        form = forms.get(str(parent), JsonCheck if "json" in where else RuleForm if len(where) > 1 else PlaybookForm)
+        known = [entry.alias or name for name, entry in form.model_fields.items()]
         return f"unknown key{nearest(str(where[-1]), known)}; known: {', '.join(known)}"
-    return message.removeprefix("Value error, ")
+    if kind == "value_error":
+        return str(limits["error"])
+    if "between" in where and kind in _NO_RANGE:
+        return "expected two numbers such as [0, 1]"
+    if kind == "missing":
+        return f"'{where[-1]}' is missing"
+    if kind in ("string_too_short", "too_short"):
+        return "is empty"
+    expected = f"{limits['expected']}" if kind == "literal_error" else _EXPECTED.get(kind)
+    if expected is None:
+        return f"{found['msg'][:1].lower()}{found['msg'][1:]}, got {_shown(found['input'])}"
+    return f"expected {expected}, got {_shown(found['input'])}"
+
+
+def _shown(value: object) -> str:
+    """A value for a message."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A suggestion in brackets, where one name is close."""
-    close = difflib.get_close_matches(name, list(known), n=1)
+    """A suggestion in brackets, where another name is close."""
+    close = difflib.get_close_matches(name, [other for other in known if other != name], n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""

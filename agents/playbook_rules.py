@@ -60,8 +60,8 @@ def _patterns(value: object) -> object:
     return tuple(_pattern(item) for item in (value if isinstance(value, list) else [value]))
 
 
-def _path(value: str) -> str:
-    if not _PATH.fullmatch(value):
+def _path(value: object) -> object:
+    if not (isinstance(value, str) and _PATH.fullmatch(value)):
         raise ValueError(f"expected a path such as '$.name[0]', not {value!r}")
     return value
 

@@ -6,10 +6,12 @@ import ast
 from pathlib import Path
 
 import pytest
+import yaml
 from autogen_core.models import AssistantMessage, LLMMessage, SystemMessage, UserMessage
 
 from moot.agents.errors import PlaybookError
 from moot.agents.playbook import Playbook, load_playbook
+from moot.agents.playbook_file import PlaybookFile, nearest
 from moot.agents.report import BlockReport, render
 from moot.agents.situation import Situation
 
@@ -203,7 +205,15 @@ def test_texts_are_inserted_where_rules_name_them() -> None:
         ("- say: '{task|upper}'", "5:7", "unknown filter 'upper'"),
         ("- say: '{texts.nope}'", "5:7", "there is no text 'nope'"),
         ("- say: |\n    ```python\n    x = {task}\n    ```", "5:7", "{task|json}"),
-        ("- say: ''", "5:7", "at least 1 character"),
+        ("- say: ''", "5:7", "say: is empty"),
+        ("- say: [1]", "5:7", "say: expected text, got a list"),
+        ("- when: 3\n  say: hi", "5:7", "when: expected a mapping, got 3"),
+        ("- when: {text: }\n  say: hi\n- say: end", "5:14", "text: expected a regular expression, not None"),
+        ("- when: {json: {3: {}}}\n  say: hi\n- say: end", "5:21", "expected a path such as '$.name[0]', not 3"),
+        ("- when: {json: {$.r: {min: 3}}}\n  say: hi\n- say: end", "5:27", "unknown key; known: between, equals, as"),
+        ("- when: {between: {r: [0]}}\n  say: hi\n- say: end", "5:24", "expected two numbers such as [0, 1]"),
+        ("- when: {between: {r: [0, x]}}\n  say: hi\n- say: end", "5:31", "expected two numbers such as [0, 1]"),
+        ("3", "4:3", "parts.coder: expected a list, got 3"),
         ("- say: hi\n  say: ho", "6:7", "'say' stands twice"),
     ],
 )
@@ -222,9 +232,11 @@ def test_a_playbook_that_breaks_the_format_is_refused_with_the_place(rules: str,
         ("", "book.yaml: "),
         ("a: [", "book.yaml:1:5: not YAML"),
         ("- 1", "book.yaml:1:1: "),
-        ("version: 2\nname: x\nparts: {a: [{say: hi}]}", "book.yaml:1:1: version: "),
-        ("version: 1\nname: x", "parts: Field required"),
-        ("version: 1\nname: a b\nparts: {a: [{say: hi}]}", "book.yaml:2:1: name: "),
+        ("version: 2\nname: x\nparts: {a: [{say: hi}]}", "book.yaml:1:1: version: expected 1, got 2"),
+        ("version: 1\nname: x\nparts: {}", "book.yaml:3:1: parts: is empty"),
+        ("version: 1\nname: [a]\nparts: {}", "book.yaml:2:1: name: expected text, got a list"),
+        ("version: 1\nname: x", "'parts' is missing"),
+        ("version: 1\nname: a b\nparts: {a: [{say: hi}]}", "book.yaml:2:1: name: expected a name of letters"),
         ("version: 1\nname: x\npart: {}\nparts: {a: [{say: hi}]}", "did you mean 'parts'?"),
         ("\x00", "book.yaml: not YAML"),
         ("a: &a [*a]", "book.yaml: nested too deeply"),
@@ -236,6 +248,38 @@ def test_a_file_that_is_no_playbook_is_refused_in_one_line(text: str, message: s
         Playbook.parse(text, "book.yaml")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [", "a: {b", "a: 'x", 'a: "\\q"', "a: b: c", "- a\nb: c", "a:\n\t- x", "a: @x", "a: *x", "a: |x\n",
+        "a: !foo bar", "\x00", "a: \x01", "---\na: 1\n---\nb: 2", "%FOO\na", "? a\n: b\n? [x", "\ufeffa: [", "\ud800",
+        "x: \U0001f600 [\ny: [", "a: &a [*a]", "a: " + "[" * 3000, "a: " + "[" * 200_000, "- " * 200_000, "version: 1\nname: x\nname: y",
+        "version: 1\nname: x\nparts: {a: [{sy: 1}]}",
+        "".join(f"k{n}: &k{n} [{', '.join([f'*k{n - 1}'] * 9) if n else 1}]\n" for n in range(60)),
+    ],
+)  # fmt: skip
+def test_errors_are_the_same_with_and_without_libyaml(text: str) -> None:
+    said = []
+    for loader in (yaml.SafeLoader, yaml.CSafeLoader):
+        with pytest.raises(PlaybookError) as caught:
+            PlaybookFile(text, "book.yaml", loader).form()
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+
+
+def test_a_playbook_means_the_same_with_and_without_libyaml() -> None:
+    template = Path(__file__).parents[2] / "chats" / "templates" / "research" / "playbook.yaml"
+    slow, fast = (
+        PlaybookFile(template.read_text(), "b", loader).form() for loader in (yaml.SafeLoader, yaml.CSafeLoader)
+    )
+    assert slow == fast
+
+
+def test_the_nearest_name_is_never_the_name_itself() -> None:
+    assert nearest("coder", ["coder"]) == ""
+    assert nearest("coder", ["coder", "coders"]) == " (did you mean 'coders'?)"
 
 
 def test_a_part_that_is_not_there_is_named_with_the_nearest() -> None:
