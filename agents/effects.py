@@ -34,8 +34,8 @@ class Effect(NamedTuple, Generic[T]):
     """The worst case, held before the call is made."""
     spent: Callable[[T], Cost]
     """The truth, from the result."""
-    ident: str = ""
-    """A name given from outside, such as a tool call's id; else effects of a kind are numbered."""
+    announce: Callable[[str], None] | None = None
+    """Called with the key once it is settled, before anything is performed or served."""
 
 
 class Conversation(Protocol):
@@ -63,9 +63,7 @@ class Conversation(Protocol):
 
 
 class Scope:
-    """A place in the tree of calls; numbers its effects per kind (or id), so that parallel branches share no
-    counter.
-    """
+    """A place in the tree of calls; numbers its effects per kind, so that parallel branches share no counter."""
 
     __slots__ = ("_seen", "branch", "conversation", "path")
 
@@ -73,18 +71,13 @@ class Scope:
         self.conversation, self.path = conversation, path
         self.branch = ""
         """Grows by `~` when a request differs from the recorded one: nothing recorded before is served after it."""
-        self._seen: dict[tuple[str, str], int] = {}
+        self._seen: dict[str, int] = {}
 
-    def key(self, kind: str, ident: str = "") -> str:
-        """The key of the next effect of this kind, such as `model/0`; ids may repeat or be empty."""
-        key = self.next_key(kind, ident)
-        self._seen[kind, ident] = self._seen.get((kind, ident), 0) + 1
-        return key
-
-    def next_key(self, kind: str, ident: str = "") -> str:
-        """What `key` will answer next."""
-        count = self._seen.get((kind, ident), 0)
-        return f"{self.path}{self.branch}{kind}/{ident or count}" + (f"#{count}" if ident and count else "")
+    def key(self, kind: str) -> str:
+        """The key of the next effect of this kind, such as `model/0`."""
+        count = self._seen.get(kind, 0)
+        self._seen[kind] = count + 1
+        return f"{self.path}{self.branch}{kind}/{count}"
 
 
 SCOPE: ContextVar[Scope | None] = ContextVar("moot_scope", default=None)
@@ -95,4 +88,4 @@ async def effect(request: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
     here = SCOPE.get()
     if here is None:
         return await perform()
-    return await here.conversation.once(here.key(request.kind, request.ident), request, perform)
+    return await here.conversation.once(here.key(request.kind), request, perform)

@@ -155,12 +155,17 @@ class ExecutorAgent(BaseChatAgent):
 
     async def _run(self, block: Block) -> RanBlock:
         here = SCOPE.get()
-        key = _peek(here)
-        _note("code.proposed", {"key": key, "language": block.language, "code": block.code})
+        settled = ""
+
+        def propose(key: str) -> None:
+            nonlocal settled
+            settled = key
+            _note("code.proposed", {"key": key, "language": block.language, "code": block.code})
+
         digest = blake2b(f"{block.language}\n{block.code}".encode(), digest_size=12).hexdigest()
-        request = Effect("code", digest, _CODEC, _ONE_RUN, _spent)
+        request = Effect("code", digest, _CODEC, _ONE_RUN, _spent, propose)
         ran = await effect(request, lambda: self._perform(block, here))
-        _note("code.finished", ran.facts(key))
+        _note("code.finished", ran.facts(settled))
         return ran
 
     async def _perform(self, block: Block, here: Scope | None) -> RanBlock:
@@ -216,10 +221,6 @@ async def _kept(done: Execution, here: Scope | None) -> tuple[StoredFile, ...]:
 def _note(type: str, data: Mapping[str, object]) -> None:
     if (here := SCOPE.get()) is not None:
         here.conversation.note(type, data)
-
-
-def _peek(here: Scope | None) -> str:
-    return here.next_key("code") if here is not None else ""
 
 
 def _spent(ran: RanBlock) -> Cost:

@@ -72,6 +72,8 @@ class Attempt:
         if self._closed:
             raise _over()
         key = self._agreed(key, effect.digest)
+        if effect.announce is not None:
+            effect.announce(key)
         old = self.turn.recorded.get(key)
         if old is not None and old.state == "completed":
             return self._known(key, effect.codec.load(old.result))

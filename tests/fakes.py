@@ -167,6 +167,10 @@ class DyingStore:
     async def renew(self, claim: Claim) -> None:
         await self._inner.renew(claim)
 
+    async def release(self, claim: Claim) -> None:
+        if not self.fired:  # the dead give nothing back
+            await self._inner.release(claim)
+
     async def load(self, run: str, after: int = 0) -> list[Event]:
         return await self._inner.load(run, after)
 
@@ -195,6 +199,8 @@ class FakeConversation:
         self.stored: dict[str, bytes] = {}
 
     async def once(self, key: str, effect: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
+        if effect.announce is not None:
+            effect.announce(key)
         self.effects[key] = effect
         if key in self.recorded:
             return effect.codec.load(self.recorded[key])

@@ -1,14 +1,15 @@
 """Effects: what reaches outside, once a turn, under a key that is the same every time."""
 
 import asyncio
+from collections.abc import Callable
 
 from moot.agents.effects import SCOPE, Codec, Effect, Scope, effect
 from moot.termination.ledger import NOTHING
 from tests.fakes import FakeConversation, in_turn
 
 
-def request(kind: str = "tool", ident: str = "") -> Effect[str]:
-    return Effect(kind, "digest", Codec(lambda text: text, str), NOTHING, lambda _: NOTHING, ident)
+def request(kind: str = "tool", announce: Callable[[str], None] | None = None) -> Effect[str]:
+    return Effect(kind, "digest", Codec(lambda text: text, str), NOTHING, lambda _: NOTHING, announce)
 
 
 async def words() -> str:
@@ -27,17 +28,16 @@ async def test_effects_of_a_kind_are_numbered_in_their_scope(conversation: FakeC
     assert list(conversation.effects) == ["model/0", "code/0", "model/1"]
 
 
-async def test_ids_from_outside_may_repeat_and_may_be_empty(conversation: FakeConversation) -> None:
+async def test_the_key_is_announced_before_anything_is_performed(conversation: FakeConversation) -> None:
+    told: list[str] = []
+
+    async def perform() -> str:
+        told.append("performed")
+        return "done"
+
     in_turn(conversation)
-    for ident in ("c1", "c1", "", "c1", ""):
-        await effect(request("tool", ident), words)
-    assert list(conversation.effects) == ["tool/c1", "tool/c1#1", "tool/0", "tool/c1#2", "tool/1"]
-
-
-async def test_the_next_key_is_told_without_being_taken(conversation: FakeConversation) -> None:
-    scope = Scope(conversation)
-    assert scope.next_key("code") == scope.next_key("code") == scope.key("code") == "code/0"
-    assert scope.next_key("code") == "code/1"
+    await effect(request("code", told.append), perform)
+    assert told == ["code/0", "performed"]
 
 
 async def test_a_scope_below_another_shares_no_number_with_it(conversation: FakeConversation) -> None:
@@ -49,8 +49,8 @@ async def test_a_scope_below_another_shares_no_number_with_it(conversation: Fake
 
 async def test_parallel_tasks_of_one_turn_share_its_scope(conversation: FakeConversation) -> None:
     in_turn(conversation)
-    await asyncio.gather(*(effect(request("tool", ident), words) for ident in ("x", "y", "z")))
-    assert set(conversation.effects) == {"tool/x", "tool/y", "tool/z"}
+    await asyncio.gather(*(effect(request(kind), words) for kind in ("x", "y", "y")))
+    assert set(conversation.effects) == {"x/0", "y/0", "y/1"}
 
 
 async def test_a_recorded_result_is_served_and_nothing_is_performed(conversation: FakeConversation) -> None:

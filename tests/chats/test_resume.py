@@ -341,6 +341,29 @@ async def test_a_block_that_ran_in_a_turn_that_was_cut_off_is_not_run_again(stor
     assert await verify_run(store, again.id) == []
 
 
+async def test_code_that_differs_from_what_was_cut_off_is_told_under_its_own_key(store: Store, dead_owner: str) -> None:
+    def answer(code: str, language: str) -> Execution:
+        if dying.at == 0:
+            dying.at = dying.appends + 1
+        return Execution(exit_code=0)
+
+    def talk(source: str) -> Chat:
+        ann = Scripted("ann", lambda n, _: "```python\nann()\n```")
+        ben = Scripted("ben", lambda n, _: "```python\nben()\n```")
+        return Chat([ann, ben, executor("runner", Fake(answer), runs_code_from=[source])], limits=Limits(turns=3))
+
+    dying = DyingStore(store, dead_owner)
+    run = await talk("ann").start("go", store=dying)
+    with pytest.raises(Killed):
+        await run.finish()
+    again = await (await open_run(run.id, chat=talk("ben"), store=store)).finish()
+    assert dying.fired
+    proposed = [(c.key, c.code) for c in await data_of(store, again, ev.CodeProposed)]
+    assert proposed == [("code/0", "ann()\n"), ("~code/0", "ben()\n")]
+    assert [c.key for c in await data_of(store, again, ev.CodeFinished)] == ["~code/0"]
+    assert await verify_run(store, again.id) == []
+
+
 async def test_missing_content_is_told_and_the_run_stays_as_it_was() -> None:
     store = MemoryStore()
     box = Opened(lambda code, _: made("out.txt", b"1"))
