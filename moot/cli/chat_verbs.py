@@ -10,7 +10,7 @@ import typer
 
 from moot.cli.options import Json, Model, SandboxKind, SandboxOption, Set
 
-Chat = Annotated[str, typer.Argument(help="A chat file, or a template such as research.")]
+Chat = Annotated[str, typer.Argument(help="A chat file, a folder with a chat.yaml, or a template such as research.")]
 
 
 class Schema(StrEnum):

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    chat: Annotated[str, typer.Argument(help="A chat file, or a template such as research.")],
+    chat: Annotated[
+        str, typer.Argument(help="A chat file, a folder with a chat.yaml, or a template such as research.")
+    ],
     task: Annotated[str | None, typer.Argument(help="What is asked, instead of the file's own task.")] = None,
     model: Model = None,
     set_: Set = None,
@@ -51,11 +53,11 @@ def demo(
 ) -> None:
     """Three agents study a real table: they write code, run it in Docker, check it and answer. Needs no API key."""
     from moot.chats.build import load_chat
-    from moot.cli.chats_named import chat_path
+    from moot.cli.chats_named import template_path
     from moot.cli.consoles import say
     from moot.cli.driving import Wanted
 
-    loaded = load_chat(chat_path("research"), sandbox=sandbox)
+    loaded = load_chat(template_path("research"), sandbox=sandbox)
     if display is not Mode.NONE:
         say("demo: the template `research`, its own table and question, and a model that needs no key")
     code = drive(_start(loaded.chat, loaded.task, Wanted(display, json, artifacts), checked=False))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from moot.chats.errors import UserError, did_you_mean
-from moot.chats.templates import template_file, template_names
+from moot.chats.errors import UserError
+from moot.cli.chats_named import template_path
 
 _LEFT_OUT = ("__pycache__", "__init__.py")
 
@@ -15,10 +15,7 @@ def copy_template(name: str, folder: Path) -> list[Path]:
 
     Raises UserError for an unknown template, and before anything is written when one of the files is there already.
     """
-    chat = template_file(name)
-    if chat is None:
-        known = template_names()
-        raise UserError(f"no template {name!r} ({did_you_mean(name, known) or 'templates: ' + ', '.join(known)})")
+    chat = template_path(name)
     sources = [chat, *(p for p in sorted(chat.parent.rglob("*")) if p.is_file() and p != chat and not _left_out(p))]
     targets = [folder / source.relative_to(chat.parent) for source in sources]
     if there := next((target for target in targets if target.exists() or target.is_symlink()), None):
