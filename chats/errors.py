@@ -131,8 +131,8 @@ class SpecError(ChatError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """`did you mean 'model'?` for the known word that is closest, None when none is close."""
-    close = closest(word, known)
+    """`did you mean 'model'?` for the other known word that is closest, None when none is close."""
+    close = closest(word, [name for name in known if name != word])
     return None if close is None else f"did you mean {close!r}?"
 
 

@@ -23,11 +23,12 @@ def apply_sets(source: Source, sets: Mapping[str, str]) -> Source:
     """The source with each `--set` path given its value; what cannot be set becomes one of the source's problems.
 
     `inputs.x` is short for `inputs.x.default`. Values are plain YAML scalars; for text and file inputs plain text.
+    An empty value is an empty text, which few keys take: who leaves something out in the end does not mean `null`.
     """
     value, problems, overridden = source.value, list(source.problems), dict(source.overridden)
     for key, text in sets.items():
         steps = re.sub(r"\[(\d+)\]", r".\1", key).split(".")
-        new: YamlValue = _scalar(text)
+        new: YamlValue = _scalar(text) if text.strip() else ""
         if steps[0] == "inputs" and len(steps) == 2:
             entry = source.at(("inputs", steps[1]))
             if not (isinstance(entry, dict) and entry.get("type") == "number"):
@@ -111,7 +112,7 @@ class _Filler:
         if text is None:
             return None
         known = self.shown if values is None else values
-        pieces, at = [], 0
+        pieces, at, before = [], 0, len(self.problems)
         for found in _PIECE.finditer(text):
             pieces.append(text[at : found.start()])
             at = found.end()
@@ -122,7 +123,7 @@ class _Filler:
             else:
                 self._unknown(found, path, known)
         filled = "".join([*pieces, text[at:]])
-        if not filled:
+        if not filled and len(self.problems) == before:
             self.problems.append(self.source.problem(path, "is empty once its inputs are filled in"))
         return filled
 
@@ -184,7 +185,9 @@ class _Filler:
             return found.absolute()
         hint = None
         if found is None and message is None:
-            message, hint = "no such file", _similar(candidates)
+            broken = any(path.is_symlink() for path in candidates)
+            message = "is a link to a file that is not there" if broken else "no such file"
+            hint = _similar(candidates)
         self.problems.append(self.source.problem(path, f"{message}: {text!r}", hint))
         return None
 
@@ -238,6 +241,8 @@ def _wrong_type(entry: InputEntry, value: str | int | float) -> str | None:
     if entry.type == "number":
         usable = isinstance(value, int | float) and math.isfinite(value)
         return None if usable else f"expected a number, got {in_words(value)}"
+    if entry.type == "file" and value == "":
+        return "expected the name of a file, got nothing"
     return None if isinstance(value, str) else f"expected text, got {in_words(value)}"
 
 
@@ -252,7 +257,7 @@ def _not_usable(path: Path) -> str | None:
 def _similar(candidates: Sequence[Path]) -> str | None:
     for path in candidates:
         try:
-            names = [entry.name for entry in path.parent.iterdir()]
+            names = [entry.name for entry in path.parent.iterdir() if entry.exists()]
         except (OSError, ValueError):
             continue
         if hint := did_you_mean(path.name, names):

@@ -145,6 +145,8 @@ def _finding(path: YamlPath, several: list[ErrorDetails], source: Source) -> Fin
     if path[-1] in _SECRET:
         message = _FORMS[str(path[-1])] if kind != "string_too_short" else "is empty"
         return Finding(source.problem(path, message), path)
+    if kind == "string_too_short" and path in source.overridden:
+        return Finding(source.problem(path, "expected text, got nothing"), path)
     message, hint = _bad_value(path, several, value)
     remove = path[:-1] if path[-1] == "role" else path
     return Finding(source.problem(path, message, hint), remove)
@@ -176,7 +178,8 @@ def _bad_value(path: YamlPath, several: list[ErrorDetails], value: YamlValue) ->
         return f"expected a model's name or a mapping, got {got}", None
     words = [_EXPECTED[other["type"]] for other in several if other["type"] in _EXPECTED]
     if not words:
-        return f"{details['msg'][:1].lower()}{details['msg'][1:]}, got {got}", None
+        message = details["msg"].removeprefix("Value error, ")
+        return f"{message[:1].lower()}{message[1:]}, got {got}", None
     if words == ["text", "a whole number", "a number"]:
         words = ["text", "a number"]
     return f"expected {' or '.join(words)}, got {got}", _quotes(words, value)

@@ -321,7 +321,11 @@ def _duplicate(path: YamlPath, key: str, first: int) -> str:
 
 def _similar_file(path: Path) -> str | None:
     try:
-        names: Sequence[str] = [entry.name for entry in path.parent.iterdir() if entry.suffix in (".yaml", ".yml")]
+        names: Sequence[str] = [entry.name for entry in path.parent.iterdir() if _is_yaml(entry)]
     except OSError:
         return None
     return did_you_mean(path.name, names)
+
+
+def _is_yaml(path: Path) -> bool:
+    return path.suffix in (".yaml", ".yml") and path.is_file()

@@ -255,7 +255,8 @@ def test_a_file_that_is_no_playbook_is_refused_in_one_line(text: str, message: s
     [
         "a: [", "a: {b", "a: 'x", 'a: "\\q"', "a: b: c", "- a\nb: c", "a:\n\t- x", "a: @x", "a: *x", "a: |x\n",
         "a: !foo bar", "\x00", "a: \x01", "---\na: 1\n---\nb: 2", "%FOO\na", "? a\n: b\n? [x", "\ufeffa: [", "\ud800",
-        "x: \U0001f600 [\ny: [", "a: &a [*a]", "a: " + "[" * 3000, "a: " + "[" * 200_000, "- " * 200_000, "version: 1\nname: x\nname: y",
+        "x: \U0001f600 [\ny: [", "a: &a [*a]", "a: " + "[" * 3000, "a: " + "[" * 200_000, "- " * 200_000,
+        "version: 1\nname: x\nname: y",
         "version: 1\nname: x\nparts: {a: [{sy: 1}]}",
         "".join(f"k{n}: &k{n} [{', '.join([f'*k{n - 1}'] * 9) if n else 1}]\n" for n in range(60)),
     ],

@@ -450,6 +450,29 @@ def test_files_that_cannot_be_used_are_refused(folder: Path) -> None:
     ]
 
 
+def test_a_file_named_by_an_unknown_input_is_one_error() -> None:
+    assert lines(GOOD + "sandbox: {files: ['{nofile}']}\n") == [
+        "chat.yaml:12:20: sandbox.files[0]: {nofile} names no input (this chat has no inputs; write '{{' for a brace)"
+    ]
+
+
+def test_neither_the_name_asked_for_nor_a_link_to_nothing_is_suggested(folder: Path) -> None:
+    for name in ("tables.csv", "chats.yaml", "chat.yml"):
+        (folder / name).symlink_to(folder / "nothing")
+    assert lines(GOOD + "sandbox: {files: [tables.csv, tables.cs, tble.csv]}\n") == [
+        "chat.yaml:12:19: sandbox.files[0]: is a link to a file that is not there: 'tables.csv'"
+        " (did you mean 'table.csv'?)",
+        "chat.yaml:12:31: sandbox.files[1]: no such file: 'tables.cs' (did you mean 'table.csv'?)",
+        "chat.yaml:12:42: sandbox.files[2]: no such file: 'tble.csv' (did you mean 'table.csv'?)",
+    ]
+    (folder / "table.csv").unlink()
+    (found,) = lines(GOOD + "sandbox: {files: [tables.csv]}\n")
+    assert found == "chat.yaml:12:19: sandbox.files[0]: is a link to a file that is not there: 'tables.csv'"
+    with pytest.raises(SpecError) as caught:
+        load_chat_file("chat.yml")
+    assert str(caught.value) == "chat.yml: no such file (did you mean 'chat.yaml'?)"
+
+
 def test_a_file_that_is_larger_than_the_workspace_is_refused(folder: Path) -> None:
     with (folder / "big.csv").open("wb") as stream:
         stream.truncate(3 << 20)
@@ -482,6 +505,14 @@ def test_sizes_that_do_not_go_together_are_refused() -> None:
         ("limits", "3", "--set limits: expected a mapping, got 3"),
         ("", "3", "--set : unknown key"),
         ("sandbox__files", "table.csv", "--set sandbox.files: expected a list, got 'table.csv'"),
+        ("sandbox__files", "", "--set sandbox.files: expected a list, got ''"),
+        ("sandbox__image", "", "--set sandbox.image: expected text, got nothing"),
+        ("sandbox__image", " ", "--set sandbox.image: expected text, got nothing"),
+        ("sandbox__memory", "", "--set sandbox.memory: expected a size such as 512m or 1g, got ''"),
+        ("model", "", "--set model: expected text, got nothing"),
+        ("participants__critic__model", "", "--set participants.critic.model: expected text, got nothing"),
+        ("limits__rounds", "", "--set limits.rounds: expected a whole number, got ''"),
+        ("name", "", "--set name: expected letters, digits, - and _, a letter first, got ''"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_set_is_said_without_a_place_in_the_file(key: str, value: str, said: str) -> None:
@@ -494,6 +525,20 @@ def test_a_file_that_is_set_and_missing_is_said_to_be_set() -> None:
     text = GOOD + "inputs: {f: {type: file, default: table.csv}}\nsandbox: {files: ['{f}']}\n"
     assert lines(text, inputs__f="tabel.csv") == [
         "--set inputs.f: no such file: 'tabel.csv' (did you mean 'table.csv'?)"
+    ]
+
+
+def test_inputs_that_are_set_to_nothing() -> None:
+    text = GOOD + "inputs: {f: {type: file, default: t}, n: {type: number, default: 3}, t: {default: a}}\n"
+    assert lines(text, inputs__f="", inputs__n="", inputs__t="") == [
+        "--set inputs.f: expected the name of a file, got nothing",
+        "--set inputs.n: expected a number, got ''",
+    ]
+
+
+def test_null_takes_a_key_of_the_file_out() -> None:
+    assert lines(GOOD, limits__rounds="null") == [
+        "chat.yaml:11:1: limits: no hard limit (give at least one of turns, rounds, tokens, usd, seconds)"
     ]
 
 
