@@ -175,6 +175,8 @@ class Attempt:
         while (old := self.turn.recorded.get(key)) is not None and old.digest != digest:
             text = f"{self.turn.participant} asked for something else than before the interruption ({key}); made anew"
             self._record(Warned(text=text, facts={"key": key, "recorded": old.digest, "now": digest}), key)
+            if old.state == "intended":  # nobody will ask for it again: what was reserved for it is free
+                self._record(EffectUnknown(key=key, then="given up"), key)
             here = SCOPE.get()
             if here is None:
                 raise RuntimeError("an effect outside a turn has no key")

@@ -94,7 +94,12 @@ class Chat:
 
     async def run(self, task: str, *, store: Store | Path | str | None = None) -> Run:
         """`start` and `finish`: the run, over."""
-        return await (await self.start(task, store=store)).finish()
+        run = await self.start(task, store=store)
+        try:
+            return await run.finish()
+        except asyncio.CancelledError:  # nobody else has the run: it must not go on spending
+            await run.stop_now("cancelled")
+            raise
 
     def run_sync(self, task: str, *, store: Store | Path | str | None = None) -> Run:
         """`run` for scripts without an event loop. Raises UserError where one is running, as in a notebook."""

@@ -69,6 +69,12 @@ class MemoryStore:
             raise Fenced(f"run {claim.run} is driven by another process")
         kept.until = time.time() + LEASE_SECONDS
 
+    async def release(self, claim: Claim) -> None:
+        """Give the claim back."""
+        kept = self._of(claim.run)
+        if kept.epoch == claim.epoch:
+            kept.owner = None
+
     async def load(self, run: str, after: int = 0) -> list[Event]:
         """The events after that one."""
         return self._of(run).events[after:]

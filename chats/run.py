@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import importlib.metadata
 from collections.abc import AsyncIterator, Mapping
@@ -55,6 +56,7 @@ class Run:
 
     def __init__(self, table: Table, *, owns_store: bool) -> None:
         self._table, self._owns_store = table, owns_store
+        self._begun = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._drive(), name=f"moot run {self.id}")
         self._task.add_done_callback(lambda t: t.cancelled() or t.exception())  # raised by `finish`
         self._stopping = self._closed = False
@@ -169,16 +171,29 @@ class Run:
             self._task.cancel()
         await asyncio.wait({self._task})
 
+    async def begun(self) -> Run:
+        """Itself, once it is driven: a task that is cancelled before its first step would never give anything back."""
+        try:
+            await self._begun.wait()
+        except asyncio.CancelledError:
+            await self._begun.wait()
+            await self.stop_now("cancelled while it was started")
+            raise
+        return self
+
     async def _drive(self) -> None:
         table = self._table
         try:
+            self._begun.set()
             await drive(table)
         except asyncio.CancelledError:
             await asyncio.shield(asyncio.ensure_future(table.leave(table.pausing or "cancelled")))
             if not self._stopping:
                 raise
-        except StoreError:
-            raise  # nothing more can be recorded
+        except StoreError as error:
+            with contextlib.suppress(StoreError):  # where it was not the journal that failed, say so in it
+                await table.leave(error.one_line)
+            raise
         except Exception as error:  # a policy or a rule of the user's: give the run back, so that it can be resumed
             await table.pause(f"{type(error).__name__}: {error}")
             raise
@@ -204,14 +219,18 @@ async def start(chat: Chat, task: str, where: Store | Path | str | None) -> Run:
         journal = Journal(store, await store.claim(run, owner))
         state = State(run, factory(seats))
         table = Table(store, journal, state, seats, Rules(chat.speakers, chat.stop, chat.result))
-        table.record(created)
-        table.record(MessageSaid(message=TextMessage(content=task, source="user")))
-        await table.open(owner, [])
+        try:
+            table.record(created)
+            table.record(MessageSaid(message=TextMessage(content=task, source="user")))
+            await table.open(owner, [])
+        except BaseException:
+            await table.close()
+            raise
     except BaseException:
         if opened:
             await store.close()
         raise
-    return Run(table, owns_store=opened)
+    return await Run(table, owns_store=opened).begun()
 
 
 async def open_run(run: str, *, chat: Chat | None = None, store: Store | Path | str | None = None) -> Run:
@@ -229,13 +248,13 @@ async def open_run(run: str, *, chat: Chat | None = None, store: Store | Path | 
         try:
             table = await _reopen(kept, claim, chat, owner)
         except BaseException:
-            await _give_back(kept, claim)
+            await kept.release(claim)
             raise
     except BaseException:
         if opened:
             await kept.close()
         raise
-    return Run(table, owns_store=opened)
+    return await Run(table, owns_store=opened).begun()
 
 
 async def _reopen(store: Store, claim: Claim, given: Chat | None, owner: str) -> Table:
@@ -258,14 +277,12 @@ async def _reopen(store: Store, claim: Claim, given: Chat | None, owner: str) ->
         raise UserError(f"run {claim.run} is finished ({done.outcome}: {done.reason}); there is nothing to resume")
     journal = Journal(store, claim)
     table = Table(store, journal, state, seats, Rules(chat.speakers, chat.stop, chat.result))
-    await table.open(owner, gained)
+    try:
+        await table.open(owner, gained)
+    except BaseException:
+        await table.close()
+        raise
     return table
-
-
-async def _give_back(store: Store, claim: Claim) -> None:
-    """The claim was taken only to look: the run's status stays what it was."""
-    row = next((r for r in await store.runs() if r.run == claim.run), None)
-    await store.append(claim, claim.head, [], row.status if row is not None else None)
 
 
 async def _created(chat: Chat, seats: Mapping[str, Seat], store: Store) -> RunCreated:

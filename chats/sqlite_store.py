@@ -42,13 +42,16 @@ _FIRST = float("-inf")
 """Rows that no store numbers, 0 and below, count too where changes are looked for."""
 _LIST = """
 SELECT r.name, r.chat, r.status, r.owner, r.until,
-  (SELECT json_extract(data, '$.outcome') FROM event WHERE run = r.id AND seq = r.head AND type = 'run.finished'),
+  (SELECT json_extract(data, '$.outcome') FROM event
+    WHERE run = r.id AND seq = r.head AND type = 'run.finished' AND json_valid(data)),
   count(CASE WHEN e.type = 'turn.finished' THEN 1 END), min(e.ts),
-  total(CASE WHEN e.type = 'effect.completed' THEN json_extract(e.data, '$.spent.input_tokens') END),
-  total(CASE WHEN e.type = 'effect.completed' THEN json_extract(e.data, '$.spent.output_tokens') END),
-  total(CASE WHEN e.type = 'effect.completed' THEN json_extract(e.data, '$.spent.usd') END),
-  count(CASE WHEN e.type = 'effect.completed' AND json_extract(e.data, '$.spent.usd') IS NULL THEN 1 END)
-FROM run r JOIN event e ON e.run = r.id GROUP BY r.id ORDER BY r.name DESC
+  total(json_extract(e.done, '$.spent.input_tokens')),
+  total(json_extract(e.done, '$.spent.output_tokens')),
+  total(json_extract(e.done, '$.spent.usd')),
+  count(CASE WHEN e.done IS NOT NULL AND json_extract(e.done, '$.spent.usd') IS NULL THEN 1 END)
+FROM run r JOIN (
+  SELECT run, ts, type, CASE WHEN type = 'effect.completed' AND json_valid(data) THEN data END AS done FROM event) e
+  ON e.run = r.id GROUP BY r.id ORDER BY r.name DESC
 """
 _Job = tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]"]
 
@@ -127,6 +130,11 @@ class SqliteStore:
 
         await self._submit(job)
 
+    async def release(self, claim: Claim) -> None:
+        """Give the claim back."""
+        sql = "UPDATE run SET owner = NULL WHERE name = ? AND epoch = ?"
+        await self._submit(lambda db: db.execute(sql, (claim.run, claim.epoch)))
+
     async def load(self, run: str, after: int = 0) -> list[Event]:
         """The events after that one. A row that cannot be read is a StoreError that names it."""
         rows = await self._submit(lambda db: db.execute(_ROWS, (self._number(db, run), after)).fetchall())
@@ -146,9 +154,10 @@ class SqliteStore:
         """Every run, newest first."""
         now = time.time()
         return [
-            RunRow(name, chat, status, outcome, turns, started or 0.0, int(given), int(taken), None if unpriced else
-            usd,
-                   owner is not None and until > now and not is_dead(owner))
+            RunRow(
+                name, chat, status, outcome, turns, started or 0.0, int(given), int(taken),
+                None if unpriced else usd, owner is not None and until > now and not is_dead(owner),
+            )
             for name, chat, status, owner, until, outcome, turns, started, given, taken, usd, unpriced
             in await self._submit(lambda db: db.execute(_LIST).fetchall())
         ]  # fmt: skip

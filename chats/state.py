@@ -106,6 +106,8 @@ class State:
         self.started = 0.0
         self.head = 0
         self._digest = blake2b(digest_size=16)
+        self._before, self._times = 0.0, dict[int, float]()
+        """Seconds of work before the open step, and of its turns by number."""
         self._gained: list[Gained] | None = None
         """Collected while a journal is read back."""
 
@@ -156,7 +158,7 @@ class State:
                 turn = self.open[event.turn]
                 turn.running = False
                 turn.failures += isinstance(event.data, TurnFailed)
-                self.ledger.seconds += seconds
+                self._worked(turn.number, seconds)
             case MessageSaid() as data:
                 self._said(data)
             case BudgetWarning(limit=limit):
@@ -175,6 +177,7 @@ class State:
             case RunPaused(reason=reason):
                 self.status, self.paused = "paused", reason
             case RunFinished():
+                self.close_step()
                 self.status, self.finished = "finished", data
             case _:
                 pass  # inner events and warnings are for people; unknown types for a newer version
@@ -203,6 +206,12 @@ class State:
         self.steps = data.step
         self.open = {n: OpenTurn(n, data.step, name) for n, name in enumerate(data.chosen, event.turn)}
         self.step = []
+        self._before, self._times = self.ledger.seconds, {}
+
+    def _worked(self, turn: int, seconds: float) -> None:
+        """Time of work: turns taken side by side count as long as the longest of them."""
+        self._times[turn] = self._times.get(turn, 0.0) + seconds
+        self.ledger.seconds = self._before + max(self._times.values())
 
     def _started(self, event: Event) -> None:
         turn = self.open[event.turn]
@@ -225,10 +234,10 @@ class State:
         for key, effect in turn.recorded.items():
             if effect.state == "intended":  # given up by an earlier attempt, and not asked for again
                 self.ledger.release(f"{event.turn}/{key}")
-        self.ledger.seconds += data.seconds
+        self._worked(turn.number, data.seconds)
         self.step.append(Turn(turn.number, turn.step, name, self.message(data.reply), self._ran(turn)))
         if not self.open:
-            self._close_step()
+            self.close_step()
         if self._gained is not None:
             results = {k: r.result for k, r in turn.recorded.items() if r.result is not None}
             self._gained.append(Gained(name, seen, data.contexts, results, data.state))
@@ -242,8 +251,11 @@ class State:
         name = turn.participant
         return tuple(CodeRun(name, c.language, c.exit_code, c.timed_out, c.oom, c.skipped) for c in turn.code)
 
-    def _close_step(self) -> None:
-        """Everybody hears what was said in the step, in the order of the turns; nobody hears their own words."""
+    def close_step(self) -> None:
+        """Everybody hears what was said in the step, in the order of the turns; nobody hears their own words.
+
+        Usually when all its turns have finished; at the run's end also when some never will.
+        """
         for turn in self.step if len(self.step) == 1 else sorted(self.step, key=lambda t: t.number):
             self.transcript.history.append(turn)
             self._hash(turn.participant, turn.text)

@@ -89,6 +89,10 @@ class Store(Protocol):
         """Hold the claim for another lease. Raises `Fenced`."""
         ...
 
+    async def release(self, claim: Claim) -> None:
+        """Give the claim back and leave the status as it is; nothing happens where somebody else has it by now."""
+        ...
+
     async def load(self, run: str, after: int = 0) -> list[Event]:
         """The events with a higher `seq`, in order."""
         ...

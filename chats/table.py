@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 
@@ -94,9 +95,11 @@ class Table:
 
     def ended(self) -> Stop | None:
         """A goal wins over a limit that holds at the same step."""
-        said, rule = self.state.transcript, self._rules.stop
-        stop = rule.ask(said, self.state.ledger) if rule is not None else None
-        return stop or self._no_sandbox() or self.state.ledger.reached(said)
+        return self._goal() or self._no_sandbox() or self.state.ledger.reached(self.state.transcript)
+
+    def _goal(self) -> Stop | None:
+        rule = self._rules.stop
+        return rule.ask(self.state.transcript, self.state.ledger) if rule is not None else None
 
     def _no_sandbox(self) -> Stop | None:
         for turn in self.state.transcript.step:
@@ -117,6 +120,8 @@ class Table:
             raise UserError(
                 f"{choice.policy} chose {chose}: it must name different participants of {', '.join(said.participants)}"
             )
+        if len(choice.names) > 1 and (stop := self.state.ledger.reached(said, len(choice.names))):
+            return stop
         self._tell(choice)
         self.record(
             SpeakerSelected(
@@ -142,7 +147,8 @@ class Table:
         failures = await _together([self._taker.take(self.seats[t.participant], t) for t in turns])
         for failure in failures:
             if isinstance(failure, LimitHit):
-                return failure.stop
+                self.state.close_step()  # what the others said in this step counts
+                return self._goal() or failure.stop
         for turn, failure in zip(turns, failures, strict=True):
             if isinstance(failure, TurnFailure) and turn.failures >= ATTEMPTS:
                 self.cause = failure.cause
@@ -154,6 +160,7 @@ class Table:
     async def finish(self, stop: Stop) -> None:
         """The last event of the run."""
         state = self.state
+        state.close_step()
         files = {f.name: f for made in state.files.values() for f in made.values()}
         done = RunFinished(
             outcome=stop.outcome, rule=stop.rule, reason=stop.reason, turn=state.turns, cause=self.cause,
@@ -182,6 +189,8 @@ class Table:
             await asyncio.wait({self._lease})
         works = [seat.works.shut() for seat in self.seats.values() if seat.works is not None]
         await asyncio.gather(*works, return_exceptions=True)
+        with contextlib.suppress(StoreError):
+            await self.store.release(self.journal.claim)
         self.journal.close()
 
     def record(self, data: BaseModel, turn: int = 0) -> None:

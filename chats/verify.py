@@ -61,6 +61,7 @@ def _claims(run: str, events: Sequence[Event]) -> Iterator[str]:
     for event in events:
         resumed = resumed or isinstance(event.data, ev.RunResumed)
         if isinstance(event.data, ev.RunFinished):
+            state.close_step()
             yield from _claim(event.seq, event.data, state)
             if not resumed:  # whoever drove it on may have brought a chat of their own
                 yield from _result(event.seq, event.data, state)

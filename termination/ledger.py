@@ -34,7 +34,7 @@ NOTHING = Cost()
 
 @dataclass(slots=True)
 class Usage:
-    """What was spent. `priced` is False as soon as one model call had no known price: `known_usd` is then not all of it."""
+    """What was spent. `priced` is False as soon as one call had no known price: `known_usd` is then not all of it."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -130,12 +130,12 @@ class Ledger:
             "code_runs": self.total.code_runs,
         }
 
-    def reached(self, said: Transcript) -> Stop | None:
-        """The limit that forbids another turn. Code runs do not: what was run can still be talked about."""
-        limits = self.limits
-        if limits.turns is not None and said.turns >= limits.turns:
+    def reached(self, said: Transcript, wanted: int = 1) -> Stop | None:
+        """The limit that forbids `wanted` more turns. Code runs do not: what was run can still be talked about."""
+        limits, more = self.limits, said.turns + wanted
+        if limits.turns is not None and more > limits.turns:
             return Stop("limits.turns", f"{said.turns} turns taken", Outcome.LIMIT, said.turns)
-        if limits.rounds is not None and said.turns >= limits.rounds * len(said.participants):
+        if limits.rounds is not None and more > limits.rounds * len(said.participants):
             return Stop(
                 "limits.rounds",
                 f"{limits.rounds:g} rounds of {len(said.participants)} participants taken",
