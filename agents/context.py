@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from autogen_agentchat.messages import BaseChatMessage
+from autogen_core import Image
 from autogen_core.model_context import ChatCompletionContext
 from autogen_core.models import AssistantMessage, CreateResult, LLMMessage, UserMessage
 from autogen_core.tools import Tool, ToolSchema
@@ -25,9 +26,12 @@ _MESSAGE: TypeAdapter[LLMMessage] = TypeAdapter(LLMMessage)
 CHARACTERS_PER_TOKEN = 3
 """A cautious estimate that needs neither a tokenizer nor the network; English is nearer to 4."""
 
+IMAGE_TOKENS = 1_500
+"""What an image is taken to be: models bill it by its area, at most about that much, and never by its bytes."""
+
 
 class Hashed(NamedTuple):
-    """A message's digest and its size in characters."""
+    """A message's digest and its size in characters; an image counts as so many that they are `IMAGE_TOKENS`."""
 
     digest: bytes
     size: int
@@ -44,7 +48,13 @@ class Mark:
 def hashed(message: LLMMessage) -> Hashed:
     """Digest and size of one message."""
     text = json_of(message).encode()
-    return Hashed(blake2b(text, digest_size=16).digest(), len(text))
+    return Hashed(blake2b(text, digest_size=16).digest(), len(text) - _image_bytes(message.content))
+
+
+def _image_bytes(content: object) -> int:
+    """How much longer the images are as text than as what they count for; below zero where they are shorter."""
+    images = [part for part in content if isinstance(part, Image)] if isinstance(content, list) else []
+    return sum(len(image.to_base64()) - IMAGE_TOKENS * CHARACTERS_PER_TOKEN for image in images)
 
 
 class JournalContext(ChatCompletionContext):

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+import PIL.Image
 import pytest
 from autogen_agentchat.messages import MultiModalMessage, TextMessage
-from autogen_core import FunctionCall
+from autogen_core import FunctionCall, Image
 from autogen_core.model_context import (
     BufferedChatCompletionContext,
     ChatCompletionContext,
@@ -23,7 +24,7 @@ from autogen_core.models import (
 )
 from pydantic import BaseModel
 
-from moot.agents.context import JournalContext, RollingDigest
+from moot.agents.context import CHARACTERS_PER_TOKEN, IMAGE_TOKENS, JournalContext, RollingDigest, hashed
 
 
 def user(text: str) -> UserMessage:
@@ -179,3 +180,16 @@ async def test_the_size_of_a_request_counts_all_of_its_messages() -> None:
 
 async def test_half_a_character_in_a_message_can_be_hashed() -> None:
     assert await digest_of([user("\ud83d")]) != await digest_of([user("\ufffd")])
+
+
+def test_an_image_counts_as_an_image_and_text_by_its_length() -> None:
+    def size(*content: str | Image) -> int:
+        return hashed(UserMessage(content=[*content], source="user")).size
+
+    small, large = (Image(PIL.Image.effect_noise((edge, edge), 100)) for edge in (20, 400))
+    assert len(large.to_base64()) > 100_000
+    assert size(large) == size(small)
+    assert size(small, large) - size(small) == IMAGE_TOKENS * CHARACTERS_PER_TOKEN + len(',{"data":""}')
+    assert size("x" * 300) - size("x" * 100) == 200
+    digests = {hashed(UserMessage(content=[image], source="user")).digest for image in (small, large)}
+    assert len(digests) == 2
