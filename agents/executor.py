@@ -15,7 +15,7 @@ from autogen_agentchat.base import Response
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, TextMessage
 from autogen_core import CancellationToken
 
-from moot.agents.blocks import Block, find_blocks
+from moot.agents.blocks import Block, Found, find_blocks
 from moot.agents.effects import SCOPE, Codec, Effect, Scope, effect
 from moot.agents.ran import RanBlock, StoredFile
 from moot.agents.report import render
@@ -114,7 +114,7 @@ class ExecutorAgent(BaseChatAgent):
         await self._exits.aclose()
 
     async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
-        """Run what the last of the named speakers wrote since this participant's last turn."""
+        """Run what each of the named speakers wrote last since this participant's last turn."""
         response: Response | None = None
         async for item in self.on_messages_stream(messages, cancellation_token):
             if isinstance(item, Response):
@@ -127,26 +127,50 @@ class ExecutorAgent(BaseChatAgent):
         self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
     ) -> AsyncIterator[BaseAgentEvent | BaseChatMessage | Response]:
         """Run the blocks in order, up to the first that fails."""
-        ran: list[RanBlock] = []
-        for block in self._blocks(messages):
-            ran.append(block if isinstance(block, RanBlock) else await self._run(block))
-            if ran[-1].exit_code != 0:
-                break
+        wrote = self._wrote(messages)
+        ran = await self._run_all(wrote) if any(found.blocks for found in wrote.values()) else [self._nothing(wrote)]
         text = render([r.report(REPORTED_CHARACTERS) for r in ran])
         yield Response(chat_message=TextMessage(content=text, source=self.name))
 
-    def _blocks(self, messages: Sequence[BaseChatMessage]) -> Sequence[Block | RanBlock]:
+    def _wrote(self, messages: Sequence[BaseChatMessage]) -> dict[str, Found]:
+        """The last word of each speaker whose code is run, in order. Where nobody is named, words without code do not
+        take back code: those who only talk are not asked for any.
+        """
         wanted = self._spec.runs_code_from
-        said = [
-            m for m in messages if (not wanted or m.source in wanted) and m.source not in ("user", "moot", self.name)
-        ]
-        if not said:
-            who = " or ".join(wanted) or "anybody"
-            return [self._skip(f"no code block found: nothing new was said by {who}; {_EXPECTED}")]
-        found = find_blocks(said[-1].to_text())
-        if not found.blocks:
-            return [self._skip(f"no code block found in what {said[-1].source} said: seen: {found.seen}; {_EXPECTED}")]
-        return found.blocks
+        wrote: dict[str, Found] = {}
+        for message in messages:
+            source = message.source
+            if source in ("user", "moot", self.name) or (wanted and source not in wanted):
+                continue
+            found = find_blocks(message.to_text())
+            if wanted or found.blocks or not wrote.get(source, found).blocks:
+                wrote.pop(source, None)  # to the end: the order is that of the last words
+                wrote[source] = found
+        return wrote
+
+    async def _run_all(self, wrote: Mapping[str, Found]) -> list[RanBlock]:
+        ran: list[RanBlock] = []
+        for source, found in wrote.items():
+            failed = bool(ran) and ran[-1].exit_code != 0
+            if failed and (ran[-1].skipped or "").startswith(NO_SANDBOX):
+                break
+            if failed and found.blocks:
+                ran.append(self._skip(f"the code of {source} was not run: a block before it failed"))
+                continue
+            for block in found.blocks:
+                ran.append(await self._run(block))
+                if ran[-1].exit_code != 0:
+                    break
+        return ran
+
+    def _nothing(self, wrote: Mapping[str, Found]) -> RanBlock:
+        """That there is nothing to run, and why."""
+        if not wrote:
+            who = " or ".join(self._spec.runs_code_from) or "anybody"
+            return self._skip(f"no code block found: nothing new was said by {who}; {_EXPECTED}")
+        named = wrote if self._spec.runs_code_from else {source: wrote[source] for source in [*wrote][-1:]}
+        seen = ", ".join(f"in what {source} said: seen: {found.seen}" for source, found in named.items())
+        return self._skip(f"no code block found {seen}; {_EXPECTED}")
 
     def _skip(self, why: str) -> RanBlock:
         ran = RanBlock(language="none", exit_code=-1, skipped=why)

@@ -95,6 +95,41 @@ async def test_only_the_latest_word_of_the_named_speakers_is_run() -> None:
     assert ran == ["second()\n"]
 
 
+async def test_the_latest_word_of_each_of_them_is_run_in_order() -> None:
+    for named in ((), ("ann", "ben")):
+        ran: list[str] = []
+        said = ("ann", code("old()")), ("ben", code("ben()")), ("ann", code("ann()"))
+        await turn(agent_of(noting(ran), *named), *said)
+        assert ran == ["ben()\n", "ann()\n"]
+
+
+async def test_with_nobody_named_those_who_only_talk_do_not_hide_the_code() -> None:
+    ran: list[str] = []
+    await turn(agent_of(noting(ran)), ("coder", code("a()")), ("coder", "That is it."), ("critic", "Looks good."))
+    assert ran == ["a()\n"]
+
+
+async def test_code_that_is_left_since_anothers_failed_is_told(conversation: FakeConversation) -> None:
+    in_turn(conversation)
+    agent = agent_of(Fake(lambda text, _: Execution(exit_code=1) if "bad" in text else OK), "ann", "ben", "cyd")
+    reports = await turn(agent, ("ann", code("bad()")), ("cyd", "I wait."), ("ben", code("good()")))
+    assert [r.skipped for r in reports] == [None, "the code of ben was not run: a block before it failed"]
+    assert [data["exit_code"] for data in facts(conversation, "code.finished")] == [1, -1]
+
+
+async def test_where_nobody_wrote_code_each_named_speaker_hears_what_was_seen() -> None:
+    (report,) = await turn(agent_of(Fake(), "ann", "ben"), ("ann", "Soon."), ("ben", code("{}", "json")))
+    seen = "in what ann said: seen: 5 characters of prose without a fence, in what ben said: seen: a block labelled"
+    assert report.skipped is not None
+    assert seen in report.skipped
+
+
+async def test_without_a_sandbox_the_reason_is_the_last_word() -> None:
+    agent = agent_of(None, why_not="--no-docker was given")
+    reports = await turn(agent, ("ann", code("a()")), ("ben", code("b()")))
+    assert [r.skipped for r in reports] == [f"{NO_SANDBOX}: --no-docker was given"]
+
+
 @pytest.mark.parametrize(
     ("said", "seen"),
     [
