@@ -116,9 +116,8 @@ class Run:
 
     @property
     def artifacts(self) -> list[Artifact]:
-        """The files that the code left, the newest content of each name."""
-        files = {f.name: f for made in self._table.state.files.values() for f in made.values()}
-        return [Artifact(f, self._table.store) for f in files.values()]
+        """The files that the code left: of each executor the newest content of each name."""
+        return [Artifact(f, self._table.store) for f in self._table.state.made()]
 
     @property
     def created(self) -> RunCreated:

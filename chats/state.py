@@ -281,6 +281,10 @@ class State:
             raise StoreError(f"run {self.run}: {type(made).__name__} is no chat message")
         return made
 
+    def made(self) -> list[StoredFile]:
+        """The files that code left: of each participant the newest content of each name."""
+        return [file for files in self.files.values() for file in files.values()]
+
     def ran_in_open_turn(self, name: str) -> list[RanBlock]:
         """The blocks of code that ran in a turn that was cut off: they will not be run again."""
         mine = [turn for turn in self.open.values() if turn.participant == name]

@@ -58,7 +58,8 @@ class Story:
         self.notes: list[Note] = []
         self.usage = Usage()
         self.by_participant: dict[str, Usage] = {}
-        self.files: dict[str, StoredFile] = {}
+        self.files: dict[tuple[str, str], StoredFile] = {}
+        """What code left, by who ran it and the file's name: the newest content."""
         """The newest content of each name."""
         self.finished: RunFinished | None = None
         self.paused = ""
@@ -142,7 +143,8 @@ class Story:
             case ev.TurnFinished(reply=reply, seconds=seconds):
                 turn.finished, turn.text, turn.seconds = True, text_of(reply), seconds
                 self.seconds += seconds
-                self.files.update((f.name, f) for b in turn.blocks.values() if b.ran for f in b.ran.files)
+                ran = [b.ran for b in turn.blocks.values() if b.ran]
+                self.files.update(((turn.participant, f.name), f) for block in ran for f in block.files)
             case ev.TurnFailed(error=error, seconds=seconds):
                 self.seconds += seconds
                 self._note("failed", f"attempt {event.attempt} of {turn.participant} failed: {error}", event.turn)

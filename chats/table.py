@@ -161,10 +161,9 @@ class Table:
         """The last event of the run."""
         state = self.state
         state.close_step()
-        files = {f.name: f for made in state.files.values() for f in made.values()}
         done = RunFinished(
             outcome=stop.outcome, rule=stop.rule, reason=stop.reason, turn=state.turns, cause=self.cause,
-            result=result_of(state.transcript, self._rules.result, stop.outcome), artifacts=tuple(files.values()),
+            result=result_of(state.transcript, self._rules.result, stop.outcome), artifacts=tuple(state.made()),
             turns=state.turns, usage=state.usage(), digest=state.digest,
         )  # fmt: skip
         self.record(done)

@@ -90,8 +90,8 @@ def _claim(seq: int, done: ev.RunFinished, state: State) -> Iterator[str]:
             yield f"{where} claims {getattr(done.usage, name)} {name}, the journal has {getattr(spent, name)}"
     if not _same(done.usage.usd, spent.usd):
         yield f"{where} claims {_dollars(done.usage.usd)}, the journal has {_dollars(spent.usd)}"
-    files = {f.name: f.sha256 for made in state.files.values() for f in made.values()}
-    if {f.name: f.sha256 for f in done.artifacts} != files:
+    files = sorted((f.name, f.sha256) for f in state.made())
+    if sorted((f.name, f.sha256) for f in done.artifacts) != files:
         yield f"{where} names other files than the turns made"
 
 

@@ -1,6 +1,7 @@
 """Whatever is cut off, whenever, a run is given back: nothing of it goes on, and it can be driven on."""
 
 import asyncio
+import hashlib
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -151,3 +152,15 @@ async def test_turns_side_by_side_count_as_long_as_the_longest(store: SqliteStor
     taken = [e.data.seconds for e in await store.load(run.id) if e.type == "turn.finished"]  # type: ignore[attr-defined]
     assert len(taken) == 3
     assert run._table.state.ledger.seconds == pytest.approx(max(taken))
+
+
+async def test_files_of_one_name_from_two_executors_are_both_kept(store: SqliteStore) -> None:
+    def box(content: bytes) -> Fake:
+        file = Artifact("out.txt", len(content), hashlib.sha256(content).hexdigest(), content)
+        return Fake(lambda code, language: Execution(exit_code=0, artifacts=(file,)))
+
+    coder = Scripted("ann", lambda *_: "```python\n1\n```")
+    runners = [executor(name, box(name.encode()), runs_code_from=["ann"]) for name in ("one", "two")]
+    run = await Chat([coder, *runners], limits=Limits(turns=3)).run("go", store=store)
+    assert [(a.name, await a.read()) for a in run.artifacts] == [("out.txt", b"one"), ("out.txt", b"two")]
+    assert await verify_run(store, run.id) == []
