@@ -7,6 +7,7 @@ import contextlib
 import functools
 import importlib.metadata
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from autogen_agentchat.messages import TextMessage
@@ -16,7 +17,7 @@ from moot.agents.ran import StoredFile
 from moot.agents.seat import Seat
 from moot.chats.chat import Chat, drive
 from moot.chats.errors import StoreError, UserError
-from moot.chats.events import Draft, Event, MessageSaid, RunCreated
+from moot.chats.events import Draft, Event, MessageSaid, RunCreated, Warned
 from moot.chats.find import find_run
 from moot.chats.home import open_store
 from moot.chats.ids import new_run
@@ -274,10 +275,16 @@ async def _reopen(store: Store, claim: Claim, given: Chat | None, owner: str) ->
     done = state.finished
     if done is not None and not done.cause:
         raise UserError(f"run {claim.run} is finished ({done.outcome}: {done.reason}); there is nothing to resume")
+    other = chat.limits != state.ledger.limits
+    if other:
+        replace(chat, limits=state.ledger.limits)  # refused where the run's own limits could not end this chat
     journal = Journal(store, claim)
     table = Table(store, journal, state, seats, Rules(chat.speakers, chat.stop, chat.result))
     try:
         await table.open(owner, gained)
+        if other:
+            text = f"the chat has other limits than the run: what holds are the run's ({state.ledger.limits.words()})"
+            table.record(Warned(text=text))
     except BaseException:
         await table.close()
         raise

@@ -187,9 +187,7 @@ async def test_a_reply_that_fits_no_edge_is_asked_for_once_more_and_then_the_run
     )
     talk.says("a", "hm, hm")
     stop = await talk.choose()
-    assert stop == Stop(
-        "graph", f"no edge fits the last reply of a; expected {expected}", Outcome.FAILED, turn=2
-    )
+    assert stop == Stop("graph", f"no edge fits the last reply of a; expected {expected}", Outcome.FAILED, turn=2)
 
 
 async def test_a_second_reply_that_fits_goes_on_and_the_next_slip_is_asked_again() -> None:

@@ -12,6 +12,7 @@ from autogen_agentchat.agents import AssistantAgent
 from moot.agents.executor import executor
 from moot.chats.chat import Chat
 from moot.chats.errors import StoreError, UserError
+from moot.chats.events import Warned
 from moot.chats.memory_store import MemoryStore
 from moot.chats.run import open_run
 from moot.chats.sqlite_store import SqliteStore
@@ -20,7 +21,7 @@ from moot.sandbox.execution import Artifact, Execution
 from moot.sandbox.fake import Fake
 from moot.termination.limits import Limits
 from moot.termination.outcome import Outcome
-from tests.fakes import Counting, Scripted, lines, steps
+from tests.fakes import Counting, OpenAIChatCompletionClient, Scripted, lines, steps
 
 MANY = Limits(turns=40)
 
@@ -164,3 +165,27 @@ async def test_files_of_one_name_from_two_executors_are_both_kept(store: SqliteS
     run = await Chat([coder, *runners], limits=Limits(turns=3)).run("go", store=store)
     assert [(a.name, await a.read()) for a in run.artifacts] == [("out.txt", b"one"), ("out.txt", b"two")]
     assert await verify_run(store, run.id) == []
+
+
+async def test_a_run_that_goes_on_keeps_its_own_limits_and_says_so(store: SqliteStore) -> None:
+    def talk(limits: Limits) -> Chat:
+        return Chat([AssistantAgent("ann", Counting())], limits=limits)
+
+    run = await talk(Limits(turns=2)).start("go", store=store)
+    await run.stop_now()
+    again = await (await open_run(run.id, chat=talk(Limits(turns=30)), store=store)).finish()
+    assert again.turns == 2
+    told = [e.data for e in await store.load(run.id) if isinstance(e.data, Warned)]
+    assert any("other limits than the run" in warned.text and "2 turns" in warned.text for warned in told)
+
+
+async def test_a_run_does_not_go_on_with_a_chat_that_its_limits_could_not_end(store: SqliteStore) -> None:
+    run = await Chat([AssistantAgent("ann", OpenAIChatCompletionClient())], limits=Limits(usd=5)).start(
+        "go", store=store
+    )
+    await run.stop_now()
+    unpriced = Chat([AssistantAgent("ann", Counting())], limits=Limits(turns=2))
+    with pytest.raises(UserError, match="price"):
+        await open_run(run.id, chat=unpriced, store=store)
+    (row,) = await store.runs()
+    assert not row.driven
