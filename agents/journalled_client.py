@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
-from autogen_core import CancellationToken
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, ModelInfo, RequestUsage
 from autogen_core.tools import Tool, ToolSchema
-from pydantic import BaseModel
 
 from moot.agents.context import CHARACTERS_PER_TOKEN, JournalContext, RollingDigest, created
 from moot.agents.effects import SCOPE, Codec, Effect, effect
 from moot.agents.json_text import whole_characters
+from moot.agents.openai_options import CAPS, created_with, usage_wanted
 from moot.agents.prices import Price
 from moot.termination.ledger import Cost
 
 ALLOWED_OUTPUT_TOKENS = 4096
 """What a reply may take in the reservation when the client names no `max_tokens` of its own."""
+Options = Mapping[str, Any]
+"""AutoGen's options of `create`: tools, tool_choice, json_output, extra_create_args, cancellation_token."""
+_UNTOLD: Mapping[str, object] = {
+    "text": "the model does not say how many tokens its replies take; what is reserved for each counts as spent",
+    "facts": {},
+}
 _CODEC: Codec[CreateResult] = Codec(lambda result: result, created)
 
 
@@ -32,50 +38,29 @@ class JournalledClient(ChatCompletionClient):
     ) -> None:
         self._client, self._price = client, price
         self._requests = RollingDigest(context)
+        self._estimates = False
+        """Whether it was told that the model's usage is an estimate."""
 
-    async def create(  # noqa: PLR0913 - AutoGen's signature
-        self,
-        messages: Sequence[LLMMessage],
-        *,
-        tools: Sequence[Tool | ToolSchema] = [],
-        tool_choice: Tool | Literal["auto", "required", "none"] = "auto",
-        json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: Mapping[str, Any] = {},
-        cancellation_token: CancellationToken | None = None,
-    ) -> CreateResult:
-        """One model call, made unless its result is recorded."""
-        options: dict[str, Any] = {
-            "tools": tools, "tool_choice": tool_choice, "json_output": json_output, "extra_create_args":
-            extra_create_args,
-        }  # fmt: skip
+    async def create(self, messages: Sequence[LLMMessage], **options: Any) -> CreateResult:
+        """One model call, made unless its result is recorded. The options are those of AutoGen's clients."""
 
-        async def perform() -> CreateResult:
-            return _sendable(await self._client.create(messages, **options, cancellation_token=cancellation_token))
+        async def perform(sent: Options) -> CreateResult:
+            return _sendable(await self._client.create(messages, **sent))
 
         return await self._once(messages, options, perform)
 
-    async def create_stream(  # noqa: PLR0913 - AutoGen's signature
-        self,
-        messages: Sequence[LLMMessage],
-        *,
-        tools: Sequence[Tool | ToolSchema] = [],
-        tool_choice: Tool | Literal["auto", "required", "none"] = "auto",
-        json_output: bool | type[BaseModel] | None = None,
-        extra_create_args: Mapping[str, Any] = {},
-        cancellation_token: CancellationToken | None = None,
+    async def create_stream(
+        self, messages: Sequence[LLMMessage], **options: Any
     ) -> AsyncGenerator[str | CreateResult, None]:
         """The same, streamed. A stream that ends without a result is a failure, so its tool calls never run."""
-        options: dict[str, Any] = {
-            "tools": tools, "tool_choice": tool_choice, "json_output": json_output, "extra_create_args":
-            extra_create_args,
-        }  # fmt: skip
         chunks: asyncio.Queue[str | None] = asyncio.Queue()
         streamed = False
 
-        async def perform() -> CreateResult:
+        async def perform(sent: Options) -> CreateResult:
             nonlocal streamed
             final = None
-            async for item in self._client.create_stream(messages, **options, cancellation_token=cancellation_token):
+            asked = {**usage_wanted(self._client, sent.get("extra_create_args", {})), **sent}
+            async for item in self._client.create_stream(messages, **asked):
                 if isinstance(item, str):
                     streamed = True
                     chunks.put_nowait(item)
@@ -99,25 +84,42 @@ class JournalledClient(ChatCompletionClient):
         yield result
 
     async def _once(
-        self, messages: Sequence[LLMMessage], options: dict[str, Any], perform: Callable[[], Awaitable[CreateResult]]
+        self, messages: Sequence[LLMMessage], options: Options, perform: Callable[[Options], Awaitable[CreateResult]]
     ) -> CreateResult:
         here = SCOPE.get()
         if here is None:
-            return await perform()
-        rest = (options["tool_choice"], options["json_output"], tuple(options["extra_create_args"].items()))
-        digest, characters = self._requests.of(messages, options["tools"], rest)
-        worst = self._cost(characters // CHARACTERS_PER_TOKEN + 1, self._allowed_output(options["extra_create_args"]))
-        return await effect(Effect("model", digest, _CODEC, worst, self._spent), perform)
+            return await perform(options)
+        tools, extra = options.get("tools", []), options.get("extra_create_args", {})
+        rest = (options.get("tool_choice", "auto"), options.get("json_output"), tuple(extra.items()))
+        digest, characters = self._requests.of(messages, tools, rest)
+        worst = self._cost(characters // CHARACTERS_PER_TOKEN + 1, self._allowed_output(extra))
+
+        async def asked() -> CreateResult:
+            result = await perform(options)
+            if _untold(result) and not self._estimates and self._counts:
+                self._estimates = True
+                here.conversation.note("warning", _UNTOLD)
+            return result
+
+        return await effect(Effect("model", digest, _CODEC, worst, partial(self._spent, worst)), asked)
 
     def _allowed_output(self, extra: Mapping[str, Any]) -> int:
-        own = getattr(self._client, "_create_args", {})
-        named = [a.get(k) for a in (extra, own) for k in ("max_completion_tokens", "max_tokens")]
+        own = created_with(self._client)
+        named = [given.get(cap) for given in (extra, own) for cap in CAPS]
         return next(
             (n for n in named if isinstance(n, int)), getattr(self._client, "max_output_tokens", ALLOWED_OUTPUT_TOKENS)
         )
 
-    def _spent(self, result: CreateResult) -> Cost:
+    def _spent(self, worst: Cost, result: CreateResult) -> Cost:
+        """What the model says; what was reserved where it says nothing, so that no limit is blind to it."""
+        if _untold(result) and self._counts:
+            return worst
         return self._cost(result.usage.prompt_tokens, result.usage.completion_tokens)
+
+    @property
+    def _counts(self) -> bool:
+        """Whether the model reads and writes tokens that somebody bills or limits: a scripted one need not."""
+        return getattr(self._client, "model_kind", "real") != "scripted"
 
     def _cost(self, input_tokens: int, output_tokens: int) -> Cost:
         usd = None if self._price is None else self._price.cost(input_tokens, output_tokens)
@@ -152,6 +154,11 @@ class JournalledClient(ChatCompletionClient):
     def model_info(self) -> ModelInfo:
         """The wrapped client's."""
         return self._client.model_info
+
+
+def _untold(result: CreateResult) -> bool:
+    """Whether nobody said what the call took; what came out of a cache took nothing."""
+    return not (result.usage.prompt_tokens or result.usage.completion_tokens or result.cached)
 
 
 def _sendable(result: CreateResult) -> CreateResult:

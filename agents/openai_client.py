@@ -1,29 +1,16 @@
-"""AutoGen's OpenAI client as Moot wants it: no retries of its own, and usage told in streams."""
+"""AutoGen's OpenAI client as Moot wants it: no retries of its own, and never the wrong address."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Sequence
-from typing import Any
 
-from autogen_core.models import CreateResult, LLMMessage, ModelFamily, ModelInfo
+from autogen_core.models import ModelFamily, ModelInfo
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 
 OPENAI_URL = "https://api.openai.com/v1"
 
 
-class OpenAIClient(OpenAIChatCompletionClient):
-    """Asks for usage where it streams: else it reads 0. (As a create argument it would make every other call a 400.)"""
-
-    component_provider_override = "moot.agents.openai_client.OpenAIClient"
-
-    def create_stream(self, messages: Sequence[LLMMessage], **options: Any) -> AsyncGenerator[str | CreateResult, None]:
-        """The reply in pieces, then the result with its usage."""
-        options.setdefault("include_usage", True)
-        return super().create_stream(messages, **options)
-
-
-def openai_client(name: str, key: str) -> OpenAIClient:
+def openai_client(name: str, key: str) -> OpenAIChatCompletionClient:
     """A model of OpenAI's.
 
     The address is always given: by itself the client sends the key elsewhere for names that begin like another
@@ -31,18 +18,20 @@ def openai_client(name: str, key: str) -> OpenAIClient:
     """
     url = os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
     try:
-        return OpenAIClient(model=name, api_key=key, base_url=url, max_retries=0)
+        return OpenAIChatCompletionClient(model=name, api_key=key, base_url=url, max_retries=0)
     except ValueError:
         # The client knows a list of names and wants to be told what any other can do; newer ones can do it all.
-        return OpenAIClient(model=name, api_key=key, base_url=url, max_retries=0, model_info=_abilities(vision=True))
+        return OpenAIChatCompletionClient(
+            model=name, api_key=key, base_url=url, max_retries=0, model_info=_abilities(vision=True)
+        )
 
 
-def compatible_client(name: str, key: str, base_url: str) -> OpenAIClient:
+def compatible_client(name: str, key: str, base_url: str) -> OpenAIChatCompletionClient:
     """A model behind an address that speaks OpenAI's protocol.
 
     Who said what is put into the text, since such servers may refuse or ignore the field for it.
     """
-    return OpenAIClient(
+    return OpenAIChatCompletionClient(
         model=name,
         api_key=key,
         base_url=base_url,

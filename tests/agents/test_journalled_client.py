@@ -1,5 +1,7 @@
 """A model client whose calls are effects."""
 
+from collections.abc import Sequence
+
 import pytest
 from autogen_core.models import CreateResult, LLMMessage, UserMessage
 
@@ -44,6 +46,36 @@ async def test_what_was_spent_is_what_the_model_says(conversation: FakeConversat
     result = await JournalledClient(Counting(usage=(11, 7)), None).create(HELLO)
     cost = conversation.effects["model/0"].spent(result)
     assert (cost.input_tokens, cost.output_tokens, cost.usd) == (11, 7, None)
+
+
+async def test_where_a_model_tells_no_usage_what_was_reserved_is_spent_and_that_is_said_once(
+    conversation: FakeConversation,
+) -> None:
+    in_turn(conversation)
+    client = JournalledClient(Counting(usage=(0, 0)), Price(3.0, 6.0, "a test"))
+    await client.create(HELLO)
+    result = await client.create(HELLO)
+    for effect in conversation.effects.values():
+        assert effect.spent(result) == effect.reserve
+        assert effect.reserve.usd
+    ((kind, said),) = conversation.notes
+    assert kind == "warning"
+    assert "does not say how many tokens" in str(said["text"])
+
+
+async def test_a_scripted_model_and_a_cache_may_take_nothing(conversation: FakeConversation) -> None:
+    class Free(Counting):
+        model_kind = "scripted"
+
+    class Cached(Counting):
+        async def create(self, messages: Sequence[LLMMessage], **options: object) -> CreateResult:
+            return (await super().create(messages, **options)).model_copy(update={"cached": True})
+
+    in_turn(conversation)
+    for model in (Free(usage=(0, 0)), Cached(usage=(0, 0))):
+        result = await JournalledClient(model, None).create(HELLO)
+        assert [effect.spent(result).tokens for effect in conversation.effects.values()][-1] == 0
+    assert conversation.notes == []
 
 
 @pytest.mark.parametrize("stream", [False, True])

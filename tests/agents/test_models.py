@@ -15,6 +15,7 @@ from autogen_ext.models.openai import OpenAIChatCompletionClient
 from autogen_ext.models.replay import ReplayChatCompletionClient
 
 from moot.agents.errors import ModelError
+from moot.agents.journalled_client import JournalledClient
 from moot.agents.models import Model, ModelSpec, check_name, resolve
 from moot.agents.playbook import Playbook
 from moot.agents.playbook_client import PlaybookClient
@@ -200,7 +201,8 @@ async def test_a_streamed_reply_comes_with_its_usage_and_a_whole_one_too() -> No
     os.environ["MY_KEY"] = SECRET
     server = _Server()
     async with _serving(server) as url:
-        client = _find(ModelSpec(url, "m", "${env:MY_KEY}")).client
+        asked = _find(ModelSpec(url, "m", "${env:MY_KEY}")).client
+        client = JournalledClient(asked, None)
         *chunks, streamed = [item async for item in client.create_stream(HELLO)]
         whole = await client.create(HELLO)
         await client.close()
@@ -209,6 +211,26 @@ async def test_a_streamed_reply_comes_with_its_usage_and_a_whole_one_too() -> No
     assert [(r.usage.prompt_tokens, r.usage.completion_tokens) for r in (streamed, whole)] == [(7, 2), (7, 2)]
     assert [body.get("stream_options") for body in server.asked] == [{"include_usage": True}, None]
     assert server.keys == [f"Bearer {SECRET}"] * 2
+
+
+async def test_a_client_of_ones_own_is_asked_for_its_usage_unless_it_was_told_otherwise() -> None:
+    class Mine(OpenAIChatCompletionClient):
+        """As users derive one."""
+
+    server = _Server()
+    async with _serving(server) as url:
+        for told in ({}, {"stream_options": {"include_usage": False}}):
+            mine = Mine(model="gpt-4o", api_key=SECRET, base_url=url, **told)  # type: ignore[arg-type]
+            client = JournalledClient(mine, None)
+            await _last(client, {})
+            await _last(client, {"extra_create_args": {"stream_options": {"include_usage": True}}})
+            await client.close()
+    on, off = {"include_usage": True}, {"include_usage": False}
+    assert [body["stream_options"] for body in server.asked] == [on, on, off, on]
+
+
+async def _last(client: JournalledClient, options: dict[str, object]) -> object:
+    return [item async for item in client.create_stream(HELLO, **options)][-1]
 
 
 async def test_a_failing_provider_is_asked_once() -> None:

@@ -63,6 +63,16 @@ async def test_tokens_end_the_run_before_the_call_that_could_exceed_them(store: 
     assert await verify_run(store, run.id) == []
 
 
+async def test_a_model_that_tells_no_usage_does_not_escape_a_limit(store: Store) -> None:
+    chat = Chat([AssistantAgent("a", OpenAIChatCompletionClient(usage=(0, 0)))], limits=Limits(usd=0.03, turns=50))
+    run = await chat.run("go", store=store)
+    assert rule_of(run) == "limits.usd"
+    assert run.usage.usd
+    assert 1 < run.usage.model_calls == run.turns < 50
+    assert len(await data_of(store, run, ev.Warned)) == 1
+    assert await verify_run(store, run.id) == []
+
+
 async def test_money_ends_the_run_before_the_call_that_could_exceed_it(store: Store) -> None:
     model = OpenAIChatCompletionClient(usage=(10, 900))
     chat = Chat([assistant("a", "x", model=model)], limits=Limits(usd=0.03))
