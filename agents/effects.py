@@ -41,6 +41,11 @@ class Effect(NamedTuple, Generic[T]):
 class Conversation(Protocol):
     """The run's side of one attempt at one turn."""
 
+    @property
+    def limited(self) -> bool:
+        """Whether the run may spend only so many tokens or dollars."""
+        ...
+
     async def once(self, key: str, effect: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
         """Perform unless a result is recorded. Does not return at all when a limit forbids it: the run ends there."""
         ...

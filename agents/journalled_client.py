@@ -13,12 +13,14 @@ from autogen_core.tools import Tool, ToolSchema
 from moot.agents.context import CHARACTERS_PER_TOKEN, JournalContext, RollingDigest, created
 from moot.agents.effects import SCOPE, Codec, Effect, effect
 from moot.agents.json_text import whole_characters
-from moot.agents.openai_options import CAPS, created_with, usage_wanted
+from moot.agents.openai_options import CAPS, capped, created_with, usage_wanted
 from moot.agents.prices import Price
 from moot.termination.ledger import Cost
 
 ALLOWED_OUTPUT_TOKENS = 4096
-"""What a reply may take in the reservation when the client names no `max_tokens` of its own."""
+"""What a reply may take when the client names no `max_tokens` of its own. Where tokens or dollars are limited it is
+sent to models that take such a cap. It does not shrink with what is left: a resumed run asks as the run did before.
+"""
 Options = Mapping[str, Any]
 """AutoGen's options of `create`: tools, tool_choice, json_output, extra_create_args, cancellation_token."""
 _UNTOLD: Mapping[str, object] = {
@@ -92,10 +94,17 @@ class JournalledClient(ChatCompletionClient):
         tools, extra = options.get("tools", []), options.get("extra_create_args", {})
         rest = (options.get("tool_choice", "auto"), options.get("json_output"), tuple(extra.items()))
         digest, characters = self._requests.of(messages, tools, rest)
-        worst = self._cost(characters // CHARACTERS_PER_TOKEN + 1, self._allowed_output(extra))
+        allowed = self._allowed_output(extra)
+        worst = self._cost(characters // CHARACTERS_PER_TOKEN + 1, allowed)
+        # no part of the digest: whether a limit holds does not make another request of it
+        sent = (
+            {**options, "extra_create_args": capped(self._client, extra, allowed)}
+            if here.conversation.limited
+            else options
+        )
 
         async def asked() -> CreateResult:
-            result = await perform(options)
+            result = await perform(sent)
             if _untold(result) and not self._estimates and self._counts:
                 self._estimates = True
                 here.conversation.note("warning", _UNTOLD)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 from autogen_core.models import ModelFamily, ModelInfo
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 
-OPENAI_URL = "https://api.openai.com/v1"
+from moot.agents.openai_options import openai_url
 
 
 def openai_client(name: str, key: str) -> OpenAIChatCompletionClient:
@@ -16,7 +14,7 @@ def openai_client(name: str, key: str) -> OpenAIChatCompletionClient:
     The address is always given: by itself the client sends the key elsewhere for names that begin like another
     provider's (`claude-`, `gemini-`).
     """
-    url = os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
+    url = openai_url()
     try:
         return OpenAIChatCompletionClient(model=name, api_key=key, base_url=url, max_retries=0)
     except ValueError:

@@ -63,6 +63,12 @@ class Attempt:
         journal.on_failure.add(self._broken)
 
     @property
+    def limited(self) -> bool:
+        """Whether the run may spend only so many tokens or dollars."""
+        limits = self._state.ledger.limits
+        return limits.tokens is not None or limits.usd is not None
+
+    @property
     def seconds(self) -> float:
         """Since the attempt began."""
         return round(time.monotonic() - self._begun, 6)

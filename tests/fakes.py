@@ -197,6 +197,7 @@ class FakeConversation:
         self.notes: list[tuple[str, dict[str, object]]] = []
         self.drafts: list[tuple[str, str]] = []
         self.stored: dict[str, bytes] = {}
+        self.limited = False
 
     async def once(self, key: str, effect: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
         if effect.announce is not None:

@@ -17,9 +17,11 @@ from autogen_ext.models.replay import ReplayChatCompletionClient
 from moot.agents.errors import ModelError
 from moot.agents.journalled_client import JournalledClient
 from moot.agents.models import Model, ModelSpec, check_name, resolve
+from moot.agents.openai_options import CAPS, capped
 from moot.agents.playbook import Playbook
 from moot.agents.playbook_client import PlaybookClient
 from moot.agents.prices import Price, price_of
+from tests.fakes import FakeConversation, in_turn
 
 BOOK = "version: 1\nname: book\nparts: {coder: [{say: code}], other: [{say: else}]}\n"
 SECRET = "sk-very-secret-0123456789"
@@ -227,6 +229,47 @@ async def test_a_client_of_ones_own_is_asked_for_its_usage_unless_it_was_told_ot
             await client.close()
     on, off = {"include_usage": True}, {"include_usage": False}
     assert [body["stream_options"] for body in server.asked] == [on, on, off, on]
+
+
+@pytest.mark.parametrize(
+    ("model", "made_with", "asked_with", "sent"),
+    [
+        ("gpt-4o", {}, {}, {"max_tokens": 4096}),
+        ("gpt-5-mini", {}, {}, {"max_completion_tokens": 4096}),
+        ("gpt-4o", {"max_tokens": 50}, {}, {"max_tokens": 50}),
+        ("gpt-4o", {}, {"max_completion_tokens": 60}, {"max_completion_tokens": 60}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Resolved model mismatch")
+async def test_under_a_limit_a_reply_is_capped_at_what_is_reserved_for_it(
+    model: str, made_with: dict[str, int], asked_with: dict[str, int], sent: dict[str, int]
+) -> None:
+    conversation, server = FakeConversation(), _Server()
+    in_turn(conversation)
+    async with _serving(server) as url:
+        mine = OpenAIChatCompletionClient(model=model, api_key=SECRET, base_url=url, **made_with)  # type: ignore[arg-type]
+        client = JournalledClient(mine, None)
+        for conversation.limited in (True, False):
+            await client.create(HELLO, extra_create_args=asked_with)
+        await client.close()
+    given = [{cap: body[cap] for cap in CAPS if cap in body} for body in server.asked]
+    assert given == [sent, {**made_with, **asked_with}]
+    assert {effect.reserve.output_tokens for effect in conversation.effects.values()} == {*sent.values()}
+    assert len({effect.digest for effect in conversation.effects.values()}) == 1
+
+
+async def test_where_the_environment_says_openai_is_the_cap_has_openais_name() -> None:
+    os.environ["OPENAI_API_KEY"] = SECRET
+    server = _Server()
+    async with _serving(server) as url:
+        mine = OpenAIChatCompletionClient(model="gpt-4o", api_key=SECRET, base_url=url)
+        assert capped(mine, {}, 7) == {"max_tokens": 7}
+        os.environ["OPENAI_BASE_URL"] = url
+        for client in (mine, _find("openai/gpt-4o").client):
+            assert capped(client, {"seed": 1}, 7) == {"seed": 1, "max_completion_tokens": 7}
+    del os.environ["OPENAI_BASE_URL"]
+    assert capped(_find("openai/gpt-4o").client, {}, 7) == {"max_completion_tokens": 7}
+    assert capped(ReplayChatCompletionClient(["hi"]), {}, 7) == {}
 
 
 async def _last(client: JournalledClient, options: dict[str, object]) -> object:
