@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -14,6 +15,7 @@ def main() -> NoReturn:
         if reconfigure is not None:
             reconfigure(errors="replace")  # a terminal that knows no Unicode shows question marks
     code = _answer()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is decided how this ends
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

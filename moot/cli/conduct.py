@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from moot.chats.errors import Fenced
 from moot.chats.events import Draft, Event
 from moot.chats.ids import short
 from moot.chats.store import Store
 from moot.chats.story import Story
 from moot.cli.display import Display
-from moot.cli.exit_codes import ExitCode
+from moot.cli.exit_codes import ExitCode, exit_code
 
 if TYPE_CHECKING:
     from moot.chats.run import Run
@@ -47,27 +48,44 @@ class Interrupts:
     def __init__(self) -> None:
         self.asked = 0
         self.act: Callable[[int], None] = lambda _: None
-        """Called with how often it was asked by now."""
+        """Called in the event loop with how often it was asked by then."""
+        self.leaving: Callable[[], None] = lambda: None
+        """Called at any moment when the process is about to be left in the middle of everything."""
+        self.code = ExitCode.INTERRUPTED
+        """With what it is left then."""
 
     @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
-        """Inside, signals are counted instead of raised."""
+    def watched(self, *, to_the_end: bool = False) -> Iterator[None]:
+        """Inside, signals are counted instead of raised. `to_the_end`: the process ends afterwards, and a Ctrl-C on the
+        way there does not change how it ends.
+        """
         loop = asyncio.get_running_loop()
         steps = {signal.SIGINT: 1, signal.SIGTERM: 2, signal.SIGHUP: 2}
-        watched = [s for s in steps if signal.getsignal(s) is not signal.SIG_IGN or s == signal.SIGINT]
-        for number in watched:
-            loop.add_signal_handler(number, self._came, steps[number])
+        # set by hand: the loop would restore the handler that raises, and do nothing while output blocks it
+        before = {
+            number: signal.signal(number, lambda number, _: self._came(loop, steps[signal.Signals(number)]))
+            for number in steps
+            if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGINT
+        }
         try:
             yield
         finally:
-            for number in watched:
-                loop.remove_signal_handler(number)
+            for number, handler in before.items():
+                ignored = to_the_end and number == signal.SIGINT
+                signal.signal(number, signal.SIG_IGN if ignored else handler or signal.SIG_DFL)
 
-    def _came(self, steps: int) -> None:
+    def over(self, code: ExitCode) -> None:
+        """The run has ended: from now on nothing changes with what the process ends."""
+        self.code, self.act = code, lambda _: None
+
+    def _came(self, loop: asyncio.AbstractEventLoop, steps: int) -> None:
         before, self.asked = self.asked, max(self.asked + 1, steps)
         if before >= 2:  # it hangs: leave, the watchdogs of the sandbox and the lease do the rest
-            os._exit(ExitCode.INTERRUPTED)
-        self.act(self.asked)
+            with contextlib.suppress(Exception):
+                self.leaving()
+            os._exit(self.code)
+        times = self.asked
+        loop.call_soon_threadsafe(lambda: self.act(times))
 
 
 async def before_run(interrupts: Interrupts, work: Coroutine[None, None, T]) -> T:
@@ -92,6 +110,7 @@ class Conductor:
     def __init__(self, display: Display, interrupts: Interrupts, store: Store, past: int = 0) -> None:
         self._display, self._interrupts, self._store, self._past = display, interrupts, store, past
         self._story = Story("")
+        self._called = ""
         self._run: Run | None = None
         self._starting: asyncio.Task[Run] | None = None
         self._stopping = asyncio.Event()
@@ -107,9 +126,17 @@ class Conductor:
             if self._interrupts.asked:
                 raise Interrupted from None
             raise
-        self._story.run = run.id
-        called = short(run.id, await self._store.names())
-        self._display.open(called)
+        self._story.run = self._called = run.id
+        self._interrupts.leaving = self._last_words
+        try:
+            return await self._shown(run)
+        except Exception as error:
+            error.add_note(self._from_here(run, error))
+            raise
+
+    async def _shown(self, run: Run) -> Conducted:
+        self._called = short(run.id, await self._store.names())
+        self._display.open(self._called)
         try:
             following = asyncio.ensure_future(self._follow(run))
             if await self._driven(run):
@@ -118,10 +145,27 @@ class Conductor:
                     raise error
             else:
                 self._display.notice("the sandbox does not answer; it ends by itself")
+            if run.status == "finished":
+                self._interrupts.over(exit_code(run.outcome, run.cause))
             self._display.end(self._story)
         finally:
             self._display.close()
-        return Conducted(run, called, self._story, bool(self._interrupts.asked) and run.status != "finished")
+        interrupted = bool(self._interrupts.asked) and run.status != "finished"
+        return Conducted(run, self._called, self._story, interrupted)
+
+    def _from_here(self, run: Run, error: Exception | None = None) -> str:
+        """What can be done with a run that could not be driven to its end."""
+        if run.status == "finished" or isinstance(error, Fenced):
+            return f"  run {run.id}: moot runs show {self._called}"
+        return f"  run {run.id}; to go on: moot resume {self._called}"
+
+    def _last_words(self) -> None:
+        """In a signal handler: the stream may be in the middle of a write, so it is gone around."""
+        run = self._run
+        with contextlib.suppress(Exception):
+            self._display.close()
+        if run is not None and run.status != "finished":
+            os.write(2, f"\n{self._from_here(run)}\n".encode())
 
     async def _begin(self, begin: Callable[[], Awaitable[Run]]) -> Run:
         self._run = await begin()

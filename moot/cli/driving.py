@@ -68,7 +68,7 @@ class Drive:
         if done.run.status != "finished":
             self.display.notice(f"  to go on: moot resume {done.short}")
         elif done.run.cause:
-            self.display.hint(f"once that is put right: moot resume {done.short}")
+            self.display.notice(f"  once that is put right: moot resume {done.short}")
         self.display.hint(f"moot export {done.short} --format md")
         return code
 

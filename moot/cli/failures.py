@@ -27,6 +27,13 @@ def report(error: BaseException) -> ExitCode:
     """Say what happened and what to do; the code to end with."""
     if os.environ.get(DEBUG):
         traceback.print_exception(error)
+    code = _told(error)
+    for note in _notes(error):
+        _say(note)
+    return code
+
+
+def _told(error: BaseException) -> ExitCode:
     for kind, code in _CODES:
         if isinstance(error, kind):
             _say(error.explain() if isinstance(error, SpecError) else f"error: {_line(error)}")
@@ -53,6 +60,16 @@ def _say(text: str) -> None:
         print(clean(text), file=sys.stderr, flush=True)
     except OSError:
         return  # nobody listens
+
+
+def _notes(error: BaseException) -> list[str]:
+    """What was added to an error on its way, also to one that another has taken the place of; each once."""
+    chain: list[BaseException] = []
+    at: BaseException | None = error
+    while at is not None and at not in chain:  # one that is raised again in its own handling leads back to itself
+        chain.append(at)
+        at = at.__cause__ or at.__context__
+    return list(dict.fromkeys(note for one in chain for note in getattr(one, "__notes__", ())))
 
 
 def _line(error: BaseException) -> str:

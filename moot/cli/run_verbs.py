@@ -86,7 +86,7 @@ async def _start(chat: Chat, task: str, wanted: Wanted, *, checked: bool) -> Exi
     from moot.cli.driving import Drive, preflight
 
     interrupts = Interrupts()
-    with interrupts.watched():
+    with interrupts.watched(to_the_end=True):
         if checked:
             await before_run(interrupts, preflight(chat))
         artifact_files.prepare(wanted.artifacts)
@@ -108,7 +108,7 @@ async def _resume(run: str, wanted: Wanted) -> ExitCode:
     from moot.cli.driving import Drive
 
     interrupts = Interrupts()
-    with interrupts.watched():
+    with interrupts.watched(to_the_end=True):
         artifact_files.prepare(wanted.artifacts)
         store, _ = open_store()
         try:
