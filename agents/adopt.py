@@ -9,6 +9,7 @@ costs what that state weighs. Such an agent is not copied: it speaks in one run 
 from __future__ import annotations
 
 import copy
+from typing import TypeGuard
 
 from autogen_agentchat.agents import AssistantAgent, BaseChatAgent
 from autogen_agentchat.base import ChatAgent
@@ -22,6 +23,10 @@ from moot.agents.journalled_client import JournalledClient
 from moot.agents.models import Model, own_model
 from moot.agents.seat import Seat
 
+_ASKING = ("_model_client", "_team", "_agent")
+"""Where AutoGen's agents and tools keep a model, or a team or an agent that has one."""
+_ASKING_PROVIDERS = ("_client", "_project_client")
+"""Where its extensions keep a provider's own client; elsewhere such a name may mean anything."""
 _OWN_CONTEXT = ("add_message", "clear", "save_state", "load_state")
 _OWN_TURN = ("on_messages", "on_messages_stream", "save_state", "load_state")
 
@@ -30,7 +35,7 @@ def adopt(agent: ChatAgent, model: Model | None = None) -> Seat:
     """A seat for any AutoGen `ChatAgent`. `model` says what its client is, where that is known (name, kind, price)."""
     if isinstance(agent, ExecutorAgent):
         return Seat(agent.name, agent, works=agent)
-    if not isinstance(agent, AssistantAgent) or _overrides(agent):
+    if not is_adopted(agent):
         other = Seat(agent.name, agent, state="", keeps_state=type(agent).save_state is not BaseChatAgent.save_state)
         for made in (*agent.produced_message_types, *_structured(agent)):
             if not other.messages.is_registered(made):
@@ -47,9 +52,43 @@ def adopt(agent: ChatAgent, model: Model | None = None) -> Seat:
     return seat
 
 
+def is_adopted(agent: ChatAgent) -> TypeGuard[AssistantAgent]:
+    """Whether each model call of an agent is an effect of its own: reserved, priced and recorded."""
+    return isinstance(agent, AssistantAgent) and not _overrides(agent)
+
+
 def client_of(agent: ChatAgent) -> ChatCompletionClient | None:
-    """The model client that speaks for an agent, where it is one that shows it."""
-    return agent._model_client if isinstance(agent, AssistantAgent) else None
+    """The model client that speaks for an agent, where its calls are seen."""
+    return agent._model_client if is_adopted(agent) else None
+
+
+def spends_unseen(agent: ChatAgent) -> str:
+    """How an agent can ask a model without anybody seeing what that costs; empty where nothing says that it does.
+
+    What an agent of the user's own does inside nobody can know: it is only looked at what it holds.
+    """
+    if is_adopted(agent):
+        benches = [getattr(bench, "_tools", None) for bench in agent._workbench or ()]
+        tools = [tool for bench in benches if isinstance(bench, list) for tool in bench]
+        asking = next((tool.name for tool in tools if _asks(tool)), None)
+        return f"its tool {asking!r} asks a model of its own" if asking is not None else ""
+    return f"what happens inside {_a(type(agent).__name__)} is not seen" if _asks(agent) else ""
+
+
+def _asks(thing: object) -> bool:
+    """Whether an agent or a tool holds a model, or somebody who does."""
+    held = [getattr(thing, name, None) for name in _ASKING]
+    if any(kind.__module__.startswith("autogen_ext.") for kind in type(thing).__mro__):
+        held += [getattr(thing, name, None) for name in _ASKING_PROVIDERS]
+    return any(each is not None for each in held) or _asks_through(getattr(thing, "_wrapped_agent", None))
+
+
+def _asks_through(wrapped: object) -> bool:
+    return wrapped is not None and _asks(wrapped)
+
+
+def _a(name: str) -> str:
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
 
 
 def _structured(agent: ChatAgent) -> tuple[type[BaseChatMessage], ...]:

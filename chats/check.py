@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from autogen_agentchat.base import ChatAgent
 from autogen_core.models import ChatCompletionClient
 
-from moot.agents.adopt import client_of
+from moot.agents.adopt import client_of, spends_unseen
 from moot.agents.assistant import Assistant
 from moot.agents.executor import Executor
 from moot.agents.models import ModelSpec, check_name, own_model
@@ -109,6 +109,8 @@ def _known(chat: Chat, name: str, who: str) -> None:
 
 
 def _check_models(chat: Chat, limits: Limits) -> None:
+    if limits.usd is not None:
+        _check_seen(chat)
     asked = {p.name: model for p in chat.participants if (model := _model_of(chat, p)) is not None}
     prices = {name: _price(model) for name, model in asked.items()}
     unpriced = [name for name, price in prices.items() if price is None]
@@ -125,6 +127,16 @@ def _check_models(chat: Chat, limits: Limits) -> None:
             f"chat {chat.name!r} cannot end: nobody in it is known to spend anything that counts against {never}; "
             "give turns, rounds or seconds as well"
         )
+
+
+def _check_seen(chat: Chat) -> None:
+    """A limit in dollars holds only where every model call passes by."""
+    for participant in chat.participants:
+        if not isinstance(participant, Assistant | Executor) and (how := spends_unseen(participant)):
+            raise UserError(
+                f"a usd limit cannot hold for {participant.name!r}: {how}; "
+                "use assistant(...) or an AssistantAgent as it is, or limit turns, tokens or seconds instead"
+            )
 
 
 def _model_of(chat: Chat, participant: Participant) -> AnyModel | None:

@@ -1,10 +1,21 @@
 """What does not fit together is refused when a chat is made, before anything is spent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from autogen_agentchat.agents import AssistantAgent
+from autogen_agentchat.agents import (
+    AssistantAgent,
+    MessageFilterAgent,
+    MessageFilterConfig,
+    SocietyOfMindAgent,
+    UserProxyAgent,
+)
+from autogen_agentchat.base import Response
+from autogen_agentchat.messages import BaseChatMessage
+from autogen_agentchat.teams import RoundRobinGroupChat
+from autogen_agentchat.tools import AgentTool, TeamTool
+from autogen_core import CancellationToken
 
 from moot.agents.assistant import assistant
 from moot.agents.errors import ModelError
@@ -19,9 +30,32 @@ from moot.chats.result import ResultSpec
 from moot.sandbox.fake import Fake
 from moot.termination.limits import Limits
 from moot.termination.rules import code_succeeded, says, when
-from tests.fakes import Counting, OpenAIChatCompletionClient, Scripted
+from tests.fakes import Counting, Scripted
+from tests.fakes import OpenAIChatCompletionClient as Priced
 
 SIX = Limits(turns=6)
+UNSEEN = "a usd limit cannot hold for 'anna': "
+INSTEAD = "use assistant(...) or an AssistantAgent as it is, or limit turns, tokens or seconds instead"
+
+
+class Loud(AssistantAgent):
+    """Speaks in its own way."""
+
+    async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
+        return await super().on_messages(messages, cancellation_token)
+
+
+def inner() -> AssistantAgent:
+    return AssistantAgent("inner", Priced())
+
+
+def team() -> RoundRobinGroupChat:
+    return RoundRobinGroupChat([inner()], max_turns=1)
+
+
+async def one_more(number: int) -> int:
+    """A tool that asks nobody."""
+    return number + 1
 
 
 def chat(*participants: Any, **parts: Any) -> Chat:
@@ -83,6 +117,33 @@ def two(**parts: Any) -> Chat:
             "give a price, or limit tokens instead",
         ),
         (
+            lambda: chat(Loud("anna", Priced()), limits=Limits(usd=1, turns=3)),
+            f"{UNSEEN}what happens inside a Loud is not seen; {INSTEAD}",
+        ),
+        (
+            lambda: chat(SocietyOfMindAgent("anna", team(), Priced()), limits=Limits(usd=1, turns=3)),
+            f"{UNSEEN}what happens inside a SocietyOfMindAgent is not seen; {INSTEAD}",
+        ),
+        (
+            lambda: chat(MessageFilterAgent("anna", inner(), MessageFilterConfig(per_source=[])), limits=Limits(usd=1)),
+            f"{UNSEEN}what happens inside a MessageFilterAgent is not seen; {INSTEAD}",
+        ),
+        (
+            lambda: chat(AssistantAgent("anna", Priced(), tools=[AgentTool(inner())]), limits=Limits(usd=1)),
+            f"{UNSEEN}its tool 'inner' asks a model of its own; {INSTEAD}",
+        ),
+        (
+            lambda: chat(
+                AssistantAgent("anna", Priced(), tools=[TeamTool(team(), "crew", "asks")]), limits=Limits(usd=1)
+            ),
+            f"{UNSEEN}its tool 'crew' asks a model of its own; {INSTEAD}",
+        ),
+        (
+            lambda: chat(Loud("anna", Priced()), limits=Limits(tokens=1000)),
+            "chat 'talk' cannot end: nobody in it is known to spend anything that counts against limits.tokens; "
+            "give turns, rounds or seconds as well",
+        ),
+        (
             lambda: chat(assistant("anna", "x"), model="playbook:p", limits=Limits(usd=1)),
             "chat 'talk' cannot end: nobody in it is known to spend anything that counts against limits.usd; "
             "give turns, rounds or seconds as well",
@@ -129,13 +190,17 @@ def test_a_graph_that_leads_nowhere_is_refused_with_its_edge(edges: tuple[str, .
         lambda: chat(Scripted("coder"), executor("runner", Fake(), runs_code_from=["coder"]), stop=code_succeeded()),
         lambda: chat(assistant("anna", "x"), model="playbook:p", limits=Limits(usd=1, turns=3)),
         lambda: chat(assistant("anna", "x"), model="playbook:p", limits=Limits(tokens=1000)),
-        lambda: chat(AssistantAgent("anna", OpenAIChatCompletionClient()), limits=Limits(usd=1)),
+        lambda: chat(AssistantAgent("anna", Priced()), limits=Limits(usd=1)),
         lambda: chat(
             assistant("a", "x"),
             model=ModelSpec("http://localhost:1/v1", "qwen", price=Price(1.0, 1.0, "mine")),
             limits=Limits(usd=1),
         ),
         lambda: two(limits=Limits(seconds=5)),
+        lambda: two(limits=Limits(usd=1, turns=3)),
+        lambda: chat(Loud("anna", Priced()), limits=Limits(turns=3, tokens=1000)),
+        lambda: chat(AssistantAgent("anna", Priced(), tools=[one_more]), limits=Limits(usd=1)),
+        lambda: chat(UserProxyAgent("anna"), Scripted("ben"), limits=Limits(usd=1, turns=3)),
     ],
 )
 def test_what_fits_is_accepted_and_nothing_is_started(make: Callable[[], Chat]) -> None:
