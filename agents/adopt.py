@@ -47,6 +47,7 @@ def adopt(agent: ChatAgent, model: Model | None = None) -> Seat:
     twin._model_context = context
     twin._model_client = JournalledClient(twin._model_client, known.price, context)
     seat = Seat(agent.name, twin, contexts={"": context}, model_name=known.name, model_kind=known.kind)
+    seat.made_client = known.client if known.made else None
     for made in _structured(twin):
         seat.messages.register(made)
     return seat

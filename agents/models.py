@@ -44,6 +44,8 @@ class Model:
     name: str
     kind: ModelKind
     price: Price | None = None
+    made: bool = False
+    """Whether the client was made for whoever asked, who has to close it; else it is somebody's own."""
 
 
 def check_name(model: str) -> None:
@@ -69,14 +71,14 @@ def resolve(model: str | ModelSpec | ChatCompletionClient, *, part: str, playboo
 
         name, _, other = model.removeprefix("playbook:").partition("#")
         scripted = PlaybookClient(playbooks(name), other or part)
-        return Model(scripted, scripted.name, "scripted", FREE)
+        return Model(scripted, scripted.name, "scripted", FREE, made=True)
     key = os.environ.get(_OPENAI_KEY)
     if not key:
         raise ModelError(f"{model} needs a key: set {_OPENAI_KEY} in the environment")
     _have_openai(model)
     from moot.agents.openai_client import openai_client
 
-    return Model(openai_client(model.removeprefix("openai/"), key), model, "real", price_of(model))
+    return Model(openai_client(model.removeprefix("openai/"), key), model, "real", price_of(model), made=True)
 
 
 def _compatible(spec: ModelSpec) -> Model:
@@ -87,7 +89,7 @@ def _compatible(spec: ModelSpec) -> Model:
     from moot.agents.openai_client import compatible_client
 
     # The client insists on a key; a server that wants none ignores it.
-    return Model(compatible_client(spec.model, key or "none", spec.base_url), name, "real", spec.price)
+    return Model(compatible_client(spec.model, key or "none", spec.base_url), name, "real", spec.price, made=True)
 
 
 def own_model(client: ChatCompletionClient) -> Model:

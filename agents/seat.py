@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple, Protocol
+from weakref import WeakValueDictionary
 
 from autogen_agentchat.base import ChatAgent, Response
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, MessageFactory, ModelClientStreamingChunkEvent
 from autogen_core import CancellationToken
+from autogen_core.models import ChatCompletionClient
 
 from moot.agents.context import JournalContext, Mark
 from moot.agents.effects import Codec, Effect, effect
@@ -60,7 +62,7 @@ class SeatMark(NamedTuple):
     state: str | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Seat:
     """A participant. Where `state` is None its effects are journalled one by one; else its whole turn is one effect."""
 
@@ -75,6 +77,8 @@ class Seat:
     works: Works | None = None
     model_name: str | None = None
     model_kind: ModelKind | None = None
+    made_client: ChatCompletionClient | None = None
+    """The model client that was made for this seat and goes with it; one of the user's own is theirs to close."""
     _stale: bool = False
     """Whether the agent is to be given `state` back before it speaks: an attempt failed, the process is a new one, or
     its turn was served from the journal.
@@ -85,6 +89,21 @@ class Seat:
 
     def __post_init__(self) -> None:
         self._codec = Codec(_same, self._load)
+
+    def take(self) -> bool:
+        """Hold the agent until `shut`; False while another run holds it: an agent that is not copied has one memory."""
+        return self.state is None or _HELD.setdefault(id(self.agent), self) is self
+
+    async def shut(self) -> None:
+        """Give back all that the seat holds, however the run ended: workplace, model client and agent."""
+        if _HELD.get(id(self.agent)) is self:
+            del _HELD[id(self.agent)]
+        try:
+            if self.works is not None:
+                await self.works.shut()
+        finally:
+            if self.made_client is not None:
+                await self.made_client.close()
 
     async def speak(self, inbox: Sequence[BaseChatMessage], token: CancellationToken, hear: Hear) -> BaseChatMessage:
         """Take the turn: the reply. What comes before it (thoughts, tool calls, pieces of text) is given to `hear`."""
@@ -177,6 +196,10 @@ class Seat:
         inner = tuple(self.messages.create(item) for item in result["inner"])
         given, taken = result["tokens"]
         return WholeTurn(inner, reply, result["state"], (given, taken))
+
+
+_HELD: WeakValueDictionary[int, Seat] = WeakValueDictionary()
+"""The seat that holds an agent, by the agent's `id`, which stays its own as long as the seat is there."""
 
 
 def _same(done: WholeTurn) -> object:

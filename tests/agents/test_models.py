@@ -99,6 +99,12 @@ def test_a_key_written_into_the_file_is_refused_and_not_repeated() -> None:
     assert SECRET not in str(caught.value)
 
 
+def test_a_client_made_for_a_name_is_to_be_closed_by_whoever_asked() -> None:
+    os.environ["OPENAI_API_KEY"] = SECRET
+    for model in ("openai/gpt-4o", "playbook:book.yaml", ModelSpec("http://127.0.0.1:1/v1", "m")):
+        assert _find(model).made
+
+
 def test_a_resolved_model_does_not_show_its_key() -> None:
     os.environ["OPENAI_API_KEY"] = SECRET
     assert SECRET not in repr(_find("openai/gpt-4o"))
@@ -138,6 +144,7 @@ def test_any_client_of_autogen_is_taken_as_it_is() -> None:
         resolve(client, part="coder", playbooks=lambda name: Playbook.parse(BOOK, name))
         for client in (replay, scripted, openai, local)
     ]
+    assert not any(model.made for model in taken)
     assert [model.client for model in taken] == [replay, scripted, openai, local]
     assert [(model.name, model.kind) for model in taken] == [
         ("ReplayChatCompletionClient", "real"),

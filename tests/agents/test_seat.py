@@ -1,10 +1,11 @@
 """Agents whose inside nobody can see: the whole turn is one effect, their own state goes along."""
 
+import gc
 import json
 from collections.abc import AsyncGenerator, Sequence
 
 import pytest
-from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.agents import AssistantAgent, BaseChatAgent
 from autogen_agentchat.base import Response
 from autogen_agentchat.messages import (
     BaseAgentEvent,
@@ -17,9 +18,10 @@ from autogen_core import CancellationToken
 from autogen_core.models import RequestUsage
 
 from moot.agents.adopt import adopt
-from moot.agents.seat import Inner, Seat, WholeTurn
+from moot.agents.models import Model
+from moot.agents.seat import Inner, Seat, WholeTurn, Workplace
 from moot.chats.events import EffectCompleted
-from tests.fakes import FakeConversation, Scripted, in_turn
+from tests.fakes import Counting, FakeConversation, Scripted, in_turn
 
 INBOX = [TextMessage(content="hello", source="user")]
 
@@ -207,3 +209,59 @@ async def test_a_state_that_is_no_data_is_a_failure_of_its_agent(conversation: F
     in_turn(conversation)
     with pytest.raises(ValueError, match="Unable to serialize unknown type"):
         await turn(adopt(Odd("a")))
+
+
+async def test_an_agent_that_is_not_copied_is_held_by_one_seat_at_a_time() -> None:
+    agent = Scripted("a")
+    one, other = adopt(agent), adopt(agent)
+    assert one.take()
+    assert one.take()
+    assert not other.take()
+    await other.shut()
+    assert not other.take()
+    await one.shut()
+    assert other.take()
+
+
+def test_a_seat_that_is_gone_holds_nobody() -> None:
+    agent = Scripted("a")
+    assert adopt(agent).take()
+    gc.collect()
+    assert adopt(agent).take()
+
+
+def test_an_agent_that_is_copied_may_sit_at_any_number_of_tables() -> None:
+    agent = AssistantAgent("a", Counting())
+    assert all(seat.take() for seat in [adopt(agent), adopt(agent)])
+
+
+class Closing(Counting):
+    """Remembers that it was closed."""
+
+    closed = 0
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize("made", [True, False])
+async def test_the_client_that_was_made_for_a_seat_is_closed_with_it_and_the_users_own_is_not(made: bool) -> None:
+    client = Closing()
+    seat = adopt(AssistantAgent("a", client), Model(client, "a test's", "real", made=made))
+    await seat.shut()
+    assert client.closed == made
+
+
+async def test_a_workplace_that_cannot_be_shut_keeps_no_client_open() -> None:
+    class Stuck:
+        def open(self, workplace: Workplace) -> None:
+            pass
+
+        async def shut(self) -> None:
+            raise ConnectionError("the engine is gone")
+
+    client = Closing()
+    seat = Seat("a", Scripted("a"), works=Stuck(), made_client=client)
+    with pytest.raises(ConnectionError, match="the engine is gone"):
+        await seat.shut()
+    assert client.closed == 1
