@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from moot.agents.ran import RanBlock, StoredFile
@@ -13,6 +13,8 @@ from moot.chats.story import Block, Note, Story, Telling
 from moot.termination.ledger import Usage
 from moot.termination.limits import Limits
 
+MOST_LISTED = 50
+"""How many files one list names."""
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~&$])")
 
 
@@ -91,8 +93,8 @@ def _block(block: Block) -> Iterator[list[str]]:
         if text:
             yield [f"{name}:", "", *_fenced(text)]
     if ran.files or ran.not_kept:
-        kept = [f"- {_file(file)}" for file in ran.files]
-        yield [*kept, *(f"- not kept: {_inline(name)}" for name in ran.not_kept)]
+        kept = _listed([_file(file) for file in ran.files])
+        yield [*kept, *_listed([f"not kept: {_inline(name)}" for name in ran.not_kept])]
 
 
 def _ended(ran: RanBlock) -> str:
@@ -122,7 +124,7 @@ def _end(story: Story) -> Iterator[list[str]]:
         if done.result is not None:
             yield ["### Result", "", *_fenced(done.result)]
     if story.files:
-        yield ["### Files", "", *(f"- {_file(file)}" for file in story.files.values())]
+        yield ["### Files", "", *_listed([_file(file) for file in story.files.values()])]
     yield ["### Usage", "", *_usage(story)]
 
 
@@ -143,6 +145,12 @@ def _money(usage: Usage) -> str:
     if usage.usd is not None:
         return f"${usage.usd:.4f}"
     return f"${usage.known_usd:.4f} + unpriced" if usage.known_usd else "unpriced"
+
+
+def _listed(items: Sequence[str]) -> list[str]:
+    """As a list, as long as a reader has patience; the JSON export has them all."""
+    more = [f"- and {len(items) - MOST_LISTED:,} more"] if len(items) > MOST_LISTED else []
+    return [*(f"- {item}" for item in items[:MOST_LISTED]), *more]
 
 
 def _file(file: StoredFile) -> str:

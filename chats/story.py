@@ -120,7 +120,7 @@ class Story:
                 self.finished, self.paused = None, ""
             case ev.RunResumed():
                 self.finished, self.paused = None, ""
-                self._note("resumed", "resumed")
+                self._note("resumed", f"the run goes on with turn {self.count + 1}")
             case ev.RunPaused(reason=reason):
                 self.paused = reason
                 self._note("paused", reason)

@@ -134,3 +134,29 @@ def test_each_line_is_an_envelope_that_holds_every_character_and_drives_no_termi
     assert [json.loads(line) for line in lines] == [event.envelope("01run") for event in events]
     assert json.loads(lines[6])["data"]["reply"]["content"] == HOSTILE
     assert all("\x1b" not in line and "\u202e" not in line and "\n" not in line for line in lines)
+
+
+def test_a_run_that_was_resumed_says_where_it_went_on() -> None:
+    events = told()[:7]
+    paused = ev.RunPaused(reason="asked to stop after this turn")
+    for data in (paused, ev.RunResumed()):
+        events.append(Event(str(data.type), 0, 0, "", data, seq=len(events) + 1))
+    text = markdown(Story.of("01run", events))
+    assert "> paused: asked to stop after this turn\n\n> resumed: the run goes on with turn 2\n" in text
+
+
+def test_a_list_of_files_ends_where_patience_does() -> None:
+    files = tuple(StoredFile(name=f"f{n}.csv", size=1, sha256="a" * 64) for n in range(1_050))
+    not_kept = tuple(f"g{n}.csv: too many" for n in range(51))
+    ran = RanBlock(language="python", exit_code=0, files=files, not_kept=not_kept)
+    events = [
+        Event(event.type, event.turn, event.attempt, event.participant, ev.CodeFinished(**ran.facts("code/0")))
+        if isinstance(event.data, ev.CodeFinished)
+        else event
+        for event in told()
+        if not (isinstance(event.data, ev.EffectCompleted) and event.turn == 2)
+    ]
+    text = markdown(Story.of("01run", events))
+    assert text.count("(1 bytes, sha256") == 2 * 50
+    assert text.count("- and 1,000 more\n") == 2
+    assert "- not kept: g49.csv: too many\n- and 1 more\n" in text
