@@ -5,10 +5,11 @@ from __future__ import annotations
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from moot.agents.blocks import Block as Program
 from moot.chats import events as ev
 from moot.chats.clean import clean_line
 from moot.chats.events import Draft, Event
-from moot.chats.story import Block, Story, text_of
+from moot.chats.story import Block, Story, Telling, text_of
 from moot.cli import shown
 from moot.cli.consoles import console
 
@@ -21,8 +22,8 @@ class PlainDisplay:
         self.console = on or console()
         self._began = False
         self._noted = 0
-        self._unrun: dict[str, str] = {}
-        """Programs that were said and not run yet: text to language."""
+        self._unrun: dict[str, tuple[int, Program]] = {}
+        """Programs that were said and neither run nor shown yet, by text, with the turn."""
 
     def open(self, short: str) -> None:
         """Remember what the run is called."""
@@ -44,16 +45,13 @@ class PlainDisplay:
             case ev.MessageSaid(to=None, message=message):
                 self.print(shown.task(text_of(message)))
             case ev.SpeakerSelected() as choice:
-                self.print(shown.chosen(choice))
+                self._chosen(choice, story)
             case ev.CodeProposed(code=code):
-                self._unrun.pop(code.strip(), None)
+                self._unrun.pop(code, None)
             case ev.Inner(message=message):
                 self.print(shown.indented(Text(f"· {clean_line(text_of(message))}", style="dim")))
             case ev.TurnFinished():
-                telling = story.turns[event.turn]
-                if story.executors - {telling.participant}:
-                    self._unrun.update((code.strip(), language) for language, code in shown.folded(telling.text)[1])
-                self.print(shown.turn(story, telling, self.short))
+                self._told(story.turns[event.turn], story)
             case _:
                 pass
 
@@ -65,6 +63,25 @@ class PlainDisplay:
             self.print(line)
         if isinstance(event.data, ev.RunResumed):
             self.print(Text(f"resumed: goes on with turn {story.count + 1}", style="dim"))
+
+    def _chosen(self, choice: ev.SpeakerSelected, story: Story) -> None:
+        if not story.executors & set(choice.chosen):
+            self._show_unrun()
+        self.print(shown.chosen(choice))
+
+    def _told(self, telling: Telling, story: Story) -> None:
+        self.print(shown.turn(story, telling, self.short))
+        if telling.participant in story.executors:
+            self._show_unrun()
+        elif (later := shown.folded(telling, story)[1]) is not None:
+            self._unrun[later.code] = telling.number, later
+
+    def _show_unrun(self) -> None:
+        """Programs that are not run after all."""
+        for turn, program in self._unrun.values():
+            for part in shown.code(Block("", f"{program.language}, not run", program.code), self.short, turn):
+                self.print(part)
+        self._unrun.clear()
 
     def print(self, what: RenderableType) -> None:
         """A permanent line."""
@@ -80,9 +97,7 @@ class PlainDisplay:
 
     def end(self, story: Story) -> None:
         """Programs nobody ran, then why the run ended."""
-        for code, language in self._unrun.items():
-            for part in shown.code(Block("", f"{language}, not run", code), self.short):
-                self.print(part)
+        self._show_unrun()
         if story.created is not None:
             self.print(shown.ending(story))
 

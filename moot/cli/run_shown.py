@@ -13,7 +13,7 @@ from moot.cli.display_plain import PlainDisplay
 from moot.cli.exit_codes import exit_code
 from moot.cli.run_list import time_of
 from moot.cli.run_object import Json, run_object, usage_object
-from moot.cli.words import count, money, seconds, tokens
+from moot.cli.words import count, few, money, seconds, tokens
 
 
 def show(run: str, called: str, events: Sequence[Event]) -> None:
@@ -26,8 +26,9 @@ def show(run: str, called: str, events: Sequence[Event]) -> None:
     display.end(story)
     if story.finished is not None and story.finished.result is not None:
         display.hint(f"result: {story.finished.result}")
-    for file in story.files.values():
-        display.hint(f"file {file.name} ({file.size} bytes, sha256 {file.sha256}) in {found(run, file)}")
+    files = [f"file {f.name} ({f.size} bytes, sha256 {f.sha256}) in {found(run, f)}" for f in story.files.values()]
+    for line in few(files):
+        display.hint(line)
     for name, usage in story.by_participant.items():
         parts = [tokens(usage.tokens), money(usage)] if usage.tokens else []
         parts += [count(usage.code_runs, "code run")] if usage.code_runs else []

@@ -11,12 +11,15 @@ from rich.segment import Segment
 from rich.syntax import Syntax
 from rich.text import Text
 
+from moot.agents.blocks import Block as Program
+from moot.agents.blocks import find_blocks
+from moot.agents.fences import fences
 from moot.agents.ran import RanBlock
 from moot.chats.clean import clean_line
 from moot.chats.events import SpeakerSelected
 from moot.chats.story import Block, Story, Telling
 from moot.cli.clip import clip
-from moot.cli.words import count, money, seconds, size, tokens
+from moot.cli.words import count, few, money, seconds, size, tokens
 from moot.termination.limits import Limits
 from moot.termination.outcome import Outcome
 
@@ -24,9 +27,10 @@ MARKS = "●▲■◆★✚▼◇"
 COLORS = ("cyan", "magenta", "yellow", "green", "blue", "bright_cyan", "bright_magenta", "bright_yellow")
 PLAYBOOK = "PLAYBOOK MODEL: scripted replies; real speakers, sandbox and budget"
 INDENT = 3
-_FENCE = re.compile(
-    r"^[ \t]*```[ \t]*(?P<language>[\w+-]*)[^\n]*\n(?P<code>.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL
-)
+REASON_CHARACTERS = 80
+"""What is shown of the reason for a goal: the answer it quotes stands right above."""
+_QUOTED = re.compile(r"""(?<![^ ])(?P<sign>['"])(?P<text>.*?)(?P=sign)(?![^ ,;.)])""")
+_LEAST_QUOTED = 12
 _SIGNS = {Outcome.GOAL: ("✔", "green"), Outcome.FAILED: ("✘", "red"), Outcome.REJECTED: ("✘", "red")}
 
 
@@ -127,26 +131,28 @@ def turn(story: Story, telling: Telling, short: str) -> RenderableType:
     if telling.blocks:
         blocks = [part for block in telling.blocks.values() for part in code(block, short, telling.number)]
         return Group(Ends(left, right), *blocks)
-    text, codes = (telling.text, []) if not story.executors else folded(telling.text)
+    text, later = folded(telling, story)
     shown, missing = clip(text)
     if not shown.strip():
         return Ends(left.append("   ").append("(empty reply)", style="dim italic"), right)
-    if "\n" not in shown and not missing and not codes and cell_len(shown) < 44:
+    if "\n" not in shown and not missing and later is None and cell_len(shown) < 44:
         return Ends(left.append("   ").append(shown, style="not bold default"), right)
     more = f"{missing}: moot runs show {short} --turn {telling.number}" if missing else ""
     return Group(Ends(left, right), indented(Text(shown)), *_missing(more))
 
 
-def folded(text: str) -> tuple[str, list[tuple[str, str]]]:
-    """A message with its fenced programs replaced by a word: they are shown where they are run, with their output."""
-    codes: list[tuple[str, str]] = []
-
-    def fold(found: re.Match[str]) -> str:
-        codes.append((found["language"] or "code", found["code"]))
-        lines = count(found["code"].count("\n"), "line")
-        return f"[{found['language'] or 'code'}, {lines}: shown where it runs]"
-
-    return _FENCE.sub(fold, text), codes
+def folded(telling: Telling, story: Story) -> tuple[str, Program | None]:
+    """A message with the first program in it replaced by a word, and that program: it is shown with its output when it
+    is run. All others stay where they were said, for nobody knows yet whether they will be run.
+    """
+    text, runs_code = telling.text, story.executors
+    runnable = find_blocks(text).blocks if runs_code and telling.participant not in runs_code else ()
+    if not runnable:
+        return text, None
+    first = runnable[0]
+    fence = next(f for f in fences(text) if not f.flaw and f.code == first.code)
+    word = f"[{first.language}, {count(first.code.count(chr(10)), 'line')}: shown where it runs]"
+    return text[: fence.start] + word + text[fence.end :], first
 
 
 def code(block: Block, short: str = "", number: int = 0) -> Iterable[RenderableType]:
@@ -174,8 +180,8 @@ def _output(ran: RanBlock, short: str, number: int) -> Iterable[RenderableType]:
             shown, missing = clip(text)
             yield _inside(Text(shown, style=style))
             yield from _missing(missing and f"{missing}: moot runs show {short} --turn {number}", "│ … ")
-    for name in ran.not_kept:
-        yield _inside(Text(f"not kept: {clean_line(name)}", style="yellow"))
+    for line in few([f"not kept: {clean_line(name)}" for name in ran.not_kept]):
+        yield _inside(Text(line, style="yellow"))
 
 
 def _ended(ran: RanBlock) -> str:
@@ -195,7 +201,7 @@ def _ended(ran: RanBlock) -> str:
 def _left(ran: RanBlock) -> str:
     if ran.skipped is None and not (ran.stdout.strip() or ran.stderr.strip() or (ran.value or "").strip() or ran.files):
         return "nothing was printed"
-    return " · ".join(f"{clean_line(f.name, 100)} {size(f.size)}" for f in ran.files)
+    return " · ".join(few([f"{clean_line(f.name, 100)} {size(f.size)}" for f in ran.files]))
 
 
 def _edge(corner: str, words: str, style: str = "dim") -> RenderableType:
@@ -220,6 +226,16 @@ def ending(story: Story) -> RenderableType:
         )
     sign, color = _SIGNS.get(done.outcome, ("■", "yellow"))
     rule = f" (rule {clean_line(done.rule, 80)}, turn {done.turn})"
-    return Text.assemble(
-        (f"{sign} {done.outcome}: ", f"bold {color}"), clean_line(done.reason, 200), rule, (took, "dim")
-    )
+    why = _shortened(clean_line(done.reason)) if done.outcome is Outcome.GOAL else clean_line(done.reason, 2000)
+    return Text.assemble((f"{sign} {done.outcome}: ", f"bold {color}"), why, rule, (took, "dim"))
+
+
+def _shortened(reason: str) -> str:
+    """What is quoted first, since it was shown already; then the rest."""
+    excess = len(reason) - REASON_CHARACTERS
+    quoted = _QUOTED.search(reason)
+    if excess > 0 and quoted is not None:
+        words = quoted["text"][: max(_LEAST_QUOTED, len(quoted["text"]) - excess - len(" ..."))]
+        words = words.rpartition(" ")[0] or words
+        reason = f"{reason[: quoted.start('text')]}{words} ...{reason[quoted.end('text') :]}"
+    return clean_line(reason, REASON_CHARACTERS)

@@ -18,7 +18,7 @@ from moot.cli.budget import budget_left
 from moot.cli.clip import clip
 from moot.cli.display_live import Region, Speaking
 from moot.cli.display_plain import PlainDisplay
-from moot.cli.words import count, dollars, money, seconds, size, tokens
+from moot.cli.words import count, dollars, few, money, seconds, size, tokens
 from moot.termination.ledger import Usage
 from moot.termination.outcome import Outcome
 
@@ -119,6 +119,94 @@ def test_code_that_nobody_ran_is_shown_at_the_end() -> None:
     journal.display.end(journal.story)
     assert "┌ python, not run" in journal.text
     assert "│ print(2)" in journal.text
+
+
+def test_code_that_nobody_runs_next_is_shown_where_it_was_said() -> None:
+    journal = Journal(inputs={"runner": ()}, participants=("ann", "bob", "runner"))
+    journal.says("ann", "```python\nprint(2)\n```")
+    journal.says("bob", "I would not.")
+    journal.display.end(journal.story)
+    assert journal.text.count("print(2)") == 1
+    assert journal.text.index("● ann") < journal.text.index("│ print(2)") < journal.text.index("▲ bob")
+
+
+def test_blocks_that_cannot_be_run_or_may_never_be_stay_where_they_were_said() -> None:
+    journal = Journal(inputs={"runner": ()})
+    blocks = ("```javascript\nalert(1)\n```", "~~~python\nprint(2)\n~~~", "```python\nprint(3)\n```")
+    journal.says("ann", "\n\n".join(["First:", *blocks, "That is all."]))
+    said = journal.text
+    for words in ("alert(1)", "[python, 1 line: shown where it runs]", "print(3)", "That is all."):
+        assert words in said
+    assert "print(2)" not in said
+    journal.runs("runner", "print(2)\n", RanBlock(language="python", exit_code=1))
+    journal.says("ann", "It failed.")
+    journal.display.end(journal.story)
+    later = journal.text[len(said) :]
+    assert later.count("print(2)") == 1
+    assert "alert(1)" not in later
+    assert "print(3)" not in later
+    assert "not run" not in later
+
+
+def test_a_program_that_the_executor_passes_over_is_shown_with_it() -> None:
+    journal = Journal(inputs={"runner": ()})
+    journal.says("ann", "```python\nprint(2)\n```")
+    journal.runs("runner", "print(1)\n", RanBlock(language="python", exit_code=0))
+    assert journal.text.index("│ print(1)") < journal.text.index("┌ python, not run") < journal.text.index("│ print(2)")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```a\n" * 20_000,
+        "```\n" * 20_001,
+        "```python\n" + "```a\n" * 20_000 + "~~~",
+        "```python " * 20_000,
+        "`" * 100_000,
+    ],
+)
+def test_a_reply_of_nothing_but_fences_is_shown_at_once(text: str) -> None:
+    """What would take minutes where every fence was looked for from every other."""
+    journal = Journal(inputs={"runner": ()})
+    journal.says("ann", text)
+    journal.display.end(journal.story)
+    assert "in all" in journal.text
+
+
+def test_thousands_of_files_take_a_few_lines() -> None:
+    journal = Journal(inputs={"runner": ()})
+    files = tuple(StoredFile(name=f"f{n}.csv", size=1, sha256="a" * 64) for n in range(9_000))
+    not_kept = tuple(f"g{n}.csv (1 bytes): too many" for n in range(1_005))
+    journal.runs("runner", "x", RanBlock(language="python", exit_code=0, files=files, not_kept=not_kept))
+    assert len(journal.text.splitlines()) < 20
+    assert "f4.csv 1 B · and 8,995" in journal.text
+    assert "│ not kept: g4.csv (1 bytes): too many\n   │ and 1,000 more\n" in journal.text
+    assert few([]) == []
+    assert few(list("abcde")) == list("abcde")
+
+
+def test_the_reason_for_a_goal_does_not_repeat_the_answer_and_a_failure_keeps_all_of_it() -> None:
+    answer = "DONE: Yes, mpg falls as weight rises: r = -0.83 (95 % interval -0.86 to -0.80)"
+    said = f"ann said {answer!r} and the last code run (runner) succeeded"
+    for outcome, reason, words in (
+        (
+            Outcome.GOAL,
+            said,
+            "goal: ann said 'DONE: Yes, mpg falls as ...' and the last code run (runner) succeeded (rule",
+        ),
+        (Outcome.GOAL, "ann said 'DONE: 2'", "goal: ann said 'DONE: 2' (rule"),
+        (Outcome.GOAL, f'ann said "{answer}"', 'rises: r = -0.83 (95 % interval ..." (rule'),
+        (Outcome.GOAL, "x" * 500, f"goal: {'x' * 79}… (rule"),
+        (
+            Outcome.FAILED,
+            "the engine is gone, " * 40,
+            f"failed: {'the engine is gone, ' * 39}the engine is gone, (rule",
+        ),
+    ):
+        journal = Journal(width=2000)
+        journal.add(ev.RunFinished(outcome=outcome, rule="done", reason=reason, turn=1))
+        journal.display.end(journal.story)
+        assert words in journal.text
 
 
 @pytest.mark.parametrize(
