@@ -37,8 +37,11 @@ def _answer() -> int:
         return 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place where everything ends as a line
         from moot.cli import failures
+        from moot.cli.exit_codes import ExitCode
 
         context = getattr(error, "ctx", None)
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help was printed; typer gives the class no public name
+            return ExitCode.USAGE
         if hasattr(error, "format_message"):
             return failures.usage(error, context.command_path if context is not None else "moot")
         return failures.report(KeyboardInterrupt() if isinstance(error, typer.Abort) else error)

@@ -37,6 +37,20 @@ USAGE = {
 }
 
 
+@pytest.mark.parametrize("args", [[], ["runs"], ["sandbox"]])
+def test_a_command_without_a_verb_prints_the_help_and_no_error(moot: Moot, args: list[str]) -> None:
+    done = moot(*args)
+    assert (done.code, done.err) == (2, "")
+    assert "Usage: moot" in done.out
+
+
+def test_the_help_of_a_limit_does_not_promise_a_value_that_is_refused(moot: Moot) -> None:
+    shown = moot("run", "--help", COLUMNS="200").out
+    assert "x>=0]" not in shown
+    assert shown.count("more than 0") == 2
+    assert moot("run", "duet.yaml", "--seconds", "0").code == 2
+
+
 @pytest.mark.parametrize(("args", "said"), USAGE.values(), ids=USAGE)
 def test_a_command_that_is_wrong_ends_with_2_and_one_line(moot: Moot, args: list[str], said: str) -> None:
     done = moot(*args)
