@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from moot.termination.limits import Limits
+from moot.termination.limits import Limits, counted
 from moot.termination.outcome import Outcome, Stop
 from moot.termination.transcript import Transcript
 
@@ -134,11 +134,11 @@ class Ledger:
         """The limit that forbids `wanted` more turns. Code runs do not: what was run can still be talked about."""
         limits, more = self.limits, said.turns + wanted
         if limits.turns is not None and more > limits.turns:
-            return Stop("limits.turns", f"{said.turns} turns taken", Outcome.LIMIT, said.turns)
+            return Stop("limits.turns", f"{counted('turns', said.turns)} taken", Outcome.LIMIT, said.turns)
         if limits.rounds is not None and more > limits.rounds * len(said.participants):
             return Stop(
                 "limits.rounds",
-                f"{limits.rounds:g} rounds of {len(said.participants)} participants taken",
+                f"{counted('rounds', limits.rounds)} of {counted('participants', len(said.participants))} taken",
                 Outcome.LIMIT,
                 said.turns,
             )
@@ -166,4 +166,4 @@ def _share(name: str, spent: float, limit: float) -> str:
     if name == "usd":
         return f"${spent:.2f} of ${limit:.2f}"
     shown = f"{spent:,.0f}" if float(spent).is_integer() else f"{spent:,.1f}"
-    return f"{shown} of {limit:,.12g} {name.replace('_', ' ')}"
+    return f"{shown} of {counted(name, limit)}"

@@ -43,6 +43,10 @@ class Limits:
 
     def words(self) -> str:
         """For people: `6 rounds, $2.00, 8 code runs`."""
-        return ", ".join(
-            f"${v:.2f}" if n == "usd" else f"{v:,.12g} {n.replace('_', ' ')}" for n, v in self.given().items()
-        )
+        return ", ".join(f"${v:.2f}" if n == "usd" else counted(n, v) for n, v in self.given().items())
+
+
+def counted(name: str, value: float) -> str:
+    """That much of what a limit counts, for people: `1 turn`, `8 code runs`."""
+    noun = name.replace("_", " ")
+    return f"{value:,.12g} {noun.removesuffix('s') if value == 1 else noun}"

@@ -39,7 +39,7 @@ def test_no_display_but_the_result(moot: Moot) -> None:
 
 def test_a_run_without_display_that_misses_its_goal_says_why(moot: Moot) -> None:
     done = moot("run", "duet.yaml", "--display", "none", "--turns", "1")
-    assert (done.code, done.out, done.err) == (3, "", "limit: 1 turns taken (rule limits.turns, turn 1)\n")
+    assert (done.code, done.out, done.err) == (3, "", "limit: 1 turn taken (rule limits.turns, turn 1)\n")
 
 
 def test_the_object_of_a_run_has_the_promised_keys_and_types(moot: Moot) -> None:

@@ -73,7 +73,9 @@ def test_what_takes_nothing_is_never_refused() -> None:
     ("limits", "turns", "rule", "reason"),
     [
         (Limits(turns=4), 4, "limits.turns", "4 turns taken"),
+        (Limits(turns=1), 1, "limits.turns", "1 turn taken"),
         (Limits(rounds=2), 4, "limits.rounds", "2 rounds of 2 participants taken"),
+        (Limits(rounds=1), 2, "limits.rounds", "1 round of 2 participants taken"),
     ],
 )
 def test_a_limit_of_turns_or_rounds_is_reached_at_its_turn_and_not_before(

@@ -33,3 +33,8 @@ def test_limits_are_told_to_people_in_words() -> None:
         Limits(rounds=6, usd=2, code_runs=8, tokens=1_500_000).words()
         == "6 rounds, 1,500,000 tokens, $2.00, 8 code runs"
     )
+
+
+def test_one_of_a_kind_is_told_in_the_singular() -> None:
+    assert Limits(turns=1, rounds=1, seconds=1, code_runs=1).words() == "1 turn, 1 round, 1 second, 1 code run"
+    assert Limits(seconds=1.5).words() == "1.5 seconds"
