@@ -63,7 +63,13 @@ class Table:
         """Why the run is to be left after this step, if it is."""
 
     async def open(self, owner: str, gained: list[Gained]) -> None:
-        """Rebuild what the participants knew, open their workplaces, and say that the run is driven."""
+        """Rebuild what the participants knew, open their workplaces, and say that the run is driven.
+
+        Raises UserError for an agent that another run holds, StoreError.
+        """
+        for seat in self.seats.values():
+            if not seat.take():
+                raise UserError(f"{seat.name!r} is an agent that another run holds: give each run an agent of its own")
         for past in gained:
             seat = self.seats[past.participant]
             await seat.restore(past.contexts, past.inbox, past.results)
@@ -186,8 +192,7 @@ class Table:
         if self._lease is not None:
             self._lease.cancel()
             await asyncio.wait({self._lease})
-        works = [seat.works.shut() for seat in self.seats.values() if seat.works is not None]
-        await asyncio.gather(*works, return_exceptions=True)
+        await asyncio.gather(*(seat.shut() for seat in self.seats.values()), return_exceptions=True)
         with contextlib.suppress(StoreError):
             await self.store.release(self.journal.claim)
         self.journal.close()

@@ -189,3 +189,14 @@ async def test_a_run_does_not_go_on_with_a_chat_that_its_limits_could_not_end(st
         await open_run(run.id, chat=unpriced, store=store)
     (row,) = await store.runs()
     assert not row.driven
+
+
+async def test_an_agent_with_one_memory_takes_part_in_one_run_at_a_time(store: SqliteStore) -> None:
+    chat = Chat([Scripted("ann", never)], limits=MANY)
+    run = await chat.start("go", store=store)
+    with pytest.raises(UserError, match="'ann' is an agent that another run holds"):
+        await chat.start("go", store=store)
+    await run.stop_now()
+    again = await open_run(run.id, chat=chat, store=store)
+    await again.stop_now()
+    assert [row.run for row in await store.runs()] == [run.id]
