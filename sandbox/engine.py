@@ -118,7 +118,7 @@ class Engine:
 
     @property
     def _where(self) -> str:
-        return self._address or os.environ.get("DOCKER_HOST") or "its default address"
+        return self._address or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 
     def _api(self) -> docker.APIClient:
         if self._client is None:
@@ -241,14 +241,34 @@ def _translated(where: str, call: Callable[[], T]) -> T:
         raise
     except docker.errors.APIError as error:
         raise SandboxError(f"the Docker engine refused: {_line(error.explanation or str(error))}") from error
-    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
-        reason = _line(str(error))
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as error:
+        # ValueError: an address that is none
+        reason = _reason(error)
         what = (
             "may not be used by this user; add the user to the group `docker`, or run as root"
             if "ermission denied" in reason
             else "does not answer; start it (for instance `systemctl start docker`), or set DOCKER_HOST"
         )
         raise EngineUnavailable(f"the Docker engine at {where} {what} ({reason})") from error
+
+
+def _reason(error: BaseException) -> str:
+    """The operating system's words, deep inside what its callers have wrapped around them; else the first sentence."""
+    import requests
+
+    seen: list[BaseException] = []
+    inside: list[object] = [error]
+    while inside:
+        at = inside.pop(0)
+        if not isinstance(at, BaseException) or at in seen:
+            continue
+        seen.append(at)
+        if isinstance(at, requests.exceptions.Timeout | TimeoutError):
+            return "no answer in time"
+        if isinstance(at, OSError) and at.strerror:
+            return at.strerror.lower()
+        inside += [at.__cause__, at.__context__, getattr(at, "reason", None), *at.args]
+    return _line(error).partition("(")[0].rstrip(": ") or type(error).__name__
 
 
 def _missing(image: str) -> ImageMissing:

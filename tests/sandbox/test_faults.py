@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import docker
 import pytest
+import requests
+from urllib3.exceptions import ProtocolError
 
 from moot.sandbox.check import _probed, _user, check
 from moot.sandbox.docker import DEFAULT_IMAGE, Docker
-from moot.sandbox.engine import _missing
+from moot.sandbox.engine import _missing, _translated
 from moot.sandbox.errors import EngineUnavailable, ImageMissing, ImageUnusable, RuntimeMissing, SandboxError
 from moot.sandbox.prune import prune
 
@@ -56,6 +58,45 @@ async def test_no_engine() -> None:
     with pytest.raises(EngineUnavailable):
         await prune(NOWHERE)
     assert [(found.name, found.ok) for found in await check(spec)] == [("EngineUnavailable", False)]
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        (NOWHERE, "no such file or directory"),
+        ("tcp://127.0.0.1:1", "connection refused"),
+        ("tcp://127.0.0.1:99999", "Port out of range 0-65535"),
+        ("nonsense://x", "Invalid bind address protocol: nonsense://x"),
+    ],
+)
+async def test_no_engine_is_told_in_the_words_of_the_operating_system_alone(address: str, reason: str) -> None:
+    error = str(await checking(Docker(engine=address)))
+    what = "does not answer; start it (for instance `systemctl start docker`), or set DOCKER_HOST"
+    assert error.startswith(f"the Docker engine at {address} {what} (")
+    assert error.endswith(f"{reason})")
+    assert len(error) < 200
+
+
+async def test_an_engine_that_may_not_be_used_says_who_may() -> None:
+    def refuse() -> None:
+        raise requests.exceptions.ConnectionError(
+            ProtocolError("Connection aborted.", PermissionError(13, "Permission denied"))
+        )
+
+    with pytest.raises(EngineUnavailable) as caught:
+        _translated("unix:///run/docker.sock", refuse)
+    assert str(caught.value) == (
+        "the Docker engine at unix:///run/docker.sock may not be used by this user; "
+        "add the user to the group `docker`, or run as root (permission denied)"
+    )
+
+
+async def test_an_engine_that_does_not_answer_in_time_says_so() -> None:
+    def wait() -> None:
+        raise requests.exceptions.ReadTimeout("HTTPConnectionPool(host='x', port=1): Read timed out. (read timeout=30)")
+
+    with pytest.raises(EngineUnavailable, match=r"\(no answer in time\)$"):
+        _translated("tcp://x:1", wait)
 
 
 async def test_docker_host_is_honoured_when_no_engine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
