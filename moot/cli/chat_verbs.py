@@ -70,10 +70,11 @@ def plan(
     from moot.chats.build import load_chat
     from moot.cli.chats_named import chat_path, given
     from moot.cli.consoles import result, result_json
-    from moot.cli.planned import plan_of
+    from moot.cli.edge import wait
+    from moot.cli.planned import missing_boxes, plan_of
 
     loaded = load_chat(chat_path(chat), sets=given(set_ or []), task=task, model=model, sandbox=sandbox)
-    made = plan_of(loaded)
+    made = plan_of(loaded, wait(missing_boxes(loaded.chat)))
     if json:
         result_json(made.as_object())
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from moot.agents.executor import Executor
 from moot.agents.models import Model, resolve
 from moot.cli.words import dollars
 from moot.sandbox.docker import Docker
+from moot.sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
     from moot.chats.build import Loaded
@@ -32,7 +33,7 @@ class PlannedBox:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One participant. `missing` says what keeps an assistant's model from answering."""
+    """One participant. `missing` says what keeps an assistant's model from answering, or code from running."""
 
     name: str
     role: str
@@ -57,7 +58,8 @@ class Planned:
         if box is None:
             return f"executor   runs code from {sources}: SKIPPED, no sandbox"
         limits = f"network {box.network}, {box.memory}, {box.seconds:g} s a block"
-        return f"executor   runs code from {sources} in {box.image} ({limits})"
+        ready = "  NOT READY" if self.missing else ""
+        return f"executor   runs code from {sources} in {box.image} ({limits}){ready}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,20 @@ class Plan:
         )
 
 
-def plan_of(loaded: Loaded) -> Plan:
-    """The plan of a chat file that was read."""
+async def missing_boxes(chat: Chat) -> dict[str, str]:
+    """For each executor whose sandbox is not available: why. Asks the engine, starts nothing."""
+    missing = {}
+    for one in chat.participants:
+        if isinstance(one, Executor) and one.sandbox is not None:
+            try:
+                await one.sandbox.check()
+            except SandboxError as error:
+                missing[one.name] = f"the sandbox is not available: {error}"
+    return missing
+
+
+def plan_of(loaded: Loaded, no_box: Mapping[str, str]) -> Plan:
+    """The plan of a chat file that was read; `no_box` says of whom the sandbox is missing, and why."""
     chat, file = loaded.chat, loaded.spec.chat
     models = {p.name: _model(p, chat) for p in chat.participants if isinstance(p, Assistant)}
     most, why = most_usd(chat, [m if isinstance(m, Model) else None for m in models.values()])
@@ -114,7 +128,9 @@ def plan_of(loaded: Loaded) -> Plan:
     return Plan(
         chat=chat.name,
         task=loaded.task,
-        participants=tuple(_planned(p.name, p, chat, models.get(p.name)) for p in chat.participants),
+        participants=tuple(
+            _planned(p.name, p, chat, models.get(p.name, no_box.get(p.name))) for p in chat.participants
+        ),
         speakers=tuple(graph) if graph is not None else ("round robin: everybody in turn",),
         stop=tuple(f"{entry.id} ({entry.outcome})" for entry in file.stop),
         limits=chat.limits.given() if chat.limits is not None else {},
@@ -149,15 +165,17 @@ def _model(assistant: Assistant, chat: Chat) -> Model | str:
         return str(error)
 
 
-def _planned(name: str, participant: object, chat: Chat, model: Model | str | None) -> Planned:
-    if isinstance(model, Model):
-        return Planned(name, "assistant", model.name, model.kind, model.price is not None)
+def _planned(name: str, participant: object, chat: Chat, ready: Model | str | None) -> Planned:
+    """`ready` is an assistant's model, or what is missing for a participant to take part."""
+    if isinstance(ready, Model):
+        return Planned(name, "assistant", ready.name, ready.kind, ready.price is not None)
     if isinstance(participant, Assistant):
         wanted = participant.model if participant.model is not None else chat.model
         called = wanted if isinstance(wanted, str) else str(getattr(wanted, "model", "none"))
-        return Planned(name, "assistant", called, missing=model or "")
+        return Planned(name, "assistant", called, missing=ready or "")
     if isinstance(participant, Executor):
-        return Planned(name, "executor", runs_code_from=participant.runs_code_from, sandbox=_box(participant))
+        box = _box(participant)
+        return Planned(name, "executor", missing=ready or "", runs_code_from=participant.runs_code_from, sandbox=box)
     return Planned(name, type(participant).__name__)
 
 
