@@ -13,6 +13,7 @@ from moot.agents.assistant import Assistant
 from moot.agents.executor import Executor
 from moot.agents.models import ModelSpec, check_name, own_model
 from moot.agents.prices import FREE, Price, price_of
+from moot.chats.edges import name_refusal
 from moot.chats.errors import Problem, SpecError, UserError, did_you_mean
 from moot.chats.graph import Graph
 from moot.chats.graph_check import GraphProblem
@@ -75,12 +76,8 @@ def _check_names(chat: Chat) -> None:
     for name in chat.names:
         if name in seen:
             raise UserError(f"chat {chat.name!r} has two participants called {name!r}")
-        if not name.isidentifier():
-            raise UserError(f"participant {name!r}: a name is letters, digits and _, and begins with no digit")
-        if name in ("user", "moot"):
-            raise UserError(
-                f"participant {name!r}: that name is taken by the {'task' if name == 'user' else 'runtime'}"
-            )
+        if refusal := name_refusal(name):
+            raise UserError(refusal[0] + (f" ({refusal[1]})" if refusal[1] else ""))
         seen.add(name)
     for participant in chat.participants:
         if isinstance(participant, Executor):

@@ -73,10 +73,11 @@ def two(**parts: Any) -> Chat:
         (lambda: chat(Scripted("a"), Scripted("a")), "chat 'talk' has two participants called 'a'"),
         (
             lambda: chat(assistant("no spaces", "x", model=Counting())),
-            "participant 'no spaces': a name is letters, digits and _, and begins with no digit",
+            "'no spaces' cannot be a participant's name: only letters, digits and _, not a digit first"
+            " (did you mean 'no_spaces'?)",
         ),
-        (lambda: chat(Scripted("user")), "participant 'user': that name is taken by the task"),
-        (lambda: chat(Scripted("moot")), "participant 'moot': that name is taken by the runtime"),
+        (lambda: chat(Scripted("user")), "'user' cannot be a participant's name: it stands for whoever gives the task"),
+        (lambda: chat(Scripted("moot")), "'moot' cannot be a participant's name: it stands for the runtime"),
         (
             lambda: two(limits=None),
             "chat 'talk' has no hard limit: give limits=Limits(...) with turns, rounds, tokens, usd or seconds",
