@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from moot.chats.store import RunRow
 
 
+LISTED = 20
+"""How many runs a person is shown unasked."""
+
+
 class Format(StrEnum):
     """Of an export."""
 
@@ -24,19 +28,28 @@ class Format(StrEnum):
     MD = "md"
 
 
-def list_runs(json: Json = False) -> None:
-    """Every run, newest first."""
+def list_runs(
+    limit: Annotated[
+        int | None, typer.Option(help=f"How many at most; else {LISTED}, and all with --json.", min=1)
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Runs, newest first."""
     from moot.cli.consoles import console, result_json, say
     from moot.cli.run_list import row_object, run_table
 
     rows = wait(_rows())
     if json:
-        result_json([row_object(row) for row in rows])
-    elif rows:
-        on = console(stderr=False)
-        on.print(run_table(rows, on.width))
-    else:
+        result_json([row_object(row) for row in rows[:limit]])
+        return
+    shown = rows[: limit or LISTED]
+    if not shown:
         say("no runs yet: moot demo makes one")
+        return
+    on = console(stderr=False)
+    on.print(run_table(shown, [row.run for row in rows], on.width))
+    if len(rows) > len(shown):
+        say(f"and {len(rows) - len(shown):,} more: moot runs list --limit {len(rows)}")
 
 
 async def _rows() -> list[RunRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from moot.chats.clean import clean_line
 from moot.chats.ids import short
@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
     from moot.chats.store import RunRow
 
-WIDE = 72
-"""Columns of a terminal in which the whole table is legible."""
+_COLUMNS = ("run", "status", "chat", "turns", "started", "tokens", "cost")
+_RIGHT = ("turns", "started", "tokens", "cost")
+_LEAST_FIRST = ("tokens", "cost", "started", "turns", "chat")
+_CHAT_CELLS = 8
+"""A longer name may be cut."""
 
 
 def status_of(row: RunRow) -> str:
@@ -50,31 +53,55 @@ def row_object(row: RunRow) -> dict[str, object]:
     }
 
 
-def run_table(rows: Sequence[RunRow], width: int) -> Table:
-    """Runs for people, by the shortest beginnings of their ids; fewer columns where there is little room."""
+def run_table(rows: Sequence[RunRow], names: Sequence[str], width: int) -> Table:
+    """Runs for people, by the shortest beginnings of their ids among all `names`; where there is little room columns
+    are left out, the least needed first.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    names = [row.run for row in rows]
-    left, right = ("run", "status", "chat"), ("turns", "started", "tokens", "cost")
-    shown = (*left, *(right if width >= WIDE else right[:1]))
+    cells = [_cells(row, names) for row in rows]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in shown:
-        table.add_column(title, justify="right" if title in right else "left", no_wrap=True)
-    for row in rows:
-        status = status_of(row)
-        cells = {
-            "run": short(row.run, names),
-            "status": row.outcome or status if status == "finished" else status,
-            "chat": clean_line(row.chat, 60),
-            "turns": str(row.turns),
-            "started": _local(row.started),
-            "tokens": tokens(row.input_tokens + row.output_tokens),
-            "cost": "unpriced" if row.usd is None else dollars(row.usd),
-        }
-        table.add_row(*(Text(cells[title]) for title in shown))
+    for title, wide in _fitting(cells, width).items():
+        justify: Literal["left", "right"] = "right" if title in _RIGHT else "left"
+        table.add_column(title, justify=justify, no_wrap=True, overflow="ellipsis", width=wide)
+    for row in cells:
+        table.add_row(*(Text(row[str(column.header)]) for column in table.columns))
     return table
+
+
+def _cells(row: RunRow, names: Sequence[str]) -> dict[str, str]:
+    status = status_of(row)
+    return {
+        "run": short(row.run, names),
+        "status": row.outcome or status if status == "finished" else status,
+        "chat": clean_line(row.chat, 60),
+        "turns": str(row.turns),
+        "started": _local(row.started),
+        "tokens": tokens(row.input_tokens + row.output_tokens),
+        "cost": "unpriced" if row.usd is None else dollars(row.usd),
+    }
+
+
+def _fitting(cells: Sequence[dict[str, str]], width: int) -> dict[str, int]:
+    """The columns that fit, with their widths; the chat's name gets what the others leave."""
+    from rich.cells import cell_len
+
+    wide = {title: max(cell_len(title), *(cell_len(row[title]) for row in cells)) for title in _COLUMNS}
+    chat, wide["chat"] = wide["chat"], min(wide["chat"], _CHAT_CELLS)
+    for title in _LEAST_FIRST:
+        if _total(wide) <= width:
+            break
+        del wide[title]
+    if "chat" in wide:
+        wide["chat"] = min(chat, wide["chat"] + max(0, width - _total(wide)))
+    return wide
+
+
+def _total(wide: dict[str, int]) -> int:
+    """Cells of a whole line: a blank at both ends, three between columns."""
+    return sum(wide.values()) + 3 * len(wide) - 1
 
 
 def _local(ts: float) -> str:
