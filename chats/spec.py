@@ -35,13 +35,6 @@ class ResolvedSpec:
     files: tuple[tuple[str, Path], ...] = ()
     base_dir: Path | None = field(default=None)
 
-    @property
-    def file_names(self) -> tuple[str, ...]:
-        """The names of all files that sandboxes need."""
-        boxes = [self.chat.sandbox]
-        boxes += [e.sandbox for e in self.chat.participants.values() if isinstance(e, ExecutorEntry) and e.sandbox]
-        return tuple(dict.fromkeys(name for box in boxes for name in box.files))
-
     def policy(self) -> Graph | RoundRobin:
         """The speaker policy of the file. A graph also knows what its stop rules listen for."""
         if not isinstance(self.chat.speakers, GraphSection):

@@ -88,7 +88,7 @@ def test_the_research_chat_of_the_documentation_loads(folder: Path) -> None:
     chat = spec.chat
     assert chat.task == "Does weight predict mpg in auto-mpg.csv? Show one plot."
     assert spec.files == (("auto-mpg.csv", folder / "chats" / "data" / "auto-mpg.csv"),)
-    assert spec.file_names == spec.files_of("executor") == ("auto-mpg.csv",)
+    assert spec.files_of("executor") == ("auto-mpg.csv",)
     assert spec.base_dir == folder / "chats"
     assert tuple(chat.participants) == ("planner", "coder", "executor", "reviewer")
     assert isinstance(chat.participants["executor"], ExecutorEntry)
@@ -118,7 +118,7 @@ def test_a_spec_survives_its_journal_and_names_no_path(folder: Path) -> None:
     back = ResolvedSpec.from_json(stored)
     assert back.chat == spec.chat
     assert (back.files, back.base_dir) == ((), None)
-    assert back.file_names == spec.file_names
+    assert back.files_of("executor") == spec.files_of("executor")
     assert back.policy() == spec.policy()
     assert back.docker("executor") == spec.docker("executor")
     assert back.to_json() == stored
@@ -197,7 +197,7 @@ def test_a_file_that_is_set_is_looked_for_here_first_and_beside_the_chat_file_ne
 
 def test_a_link_keeps_the_name_it_was_asked_for_by(folder: Path) -> None:
     (folder / "here" / "link.csv").symlink_to(folder / "chats" / "data" / "auto-mpg.csv")
-    assert load(folder, RESEARCH, inputs__file="link.csv").file_names == ("link.csv",)
+    assert load(folder, RESEARCH, inputs__file="link.csv").files_of("executor") == ("link.csv",)
 
 
 def test_an_executor_may_have_a_sandbox_of_its_own(folder: Path) -> None:
