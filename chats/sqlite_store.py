@@ -27,6 +27,7 @@ from moot.chats.store import LEASE_SECONDS, Chain, Claim, RunRow
 
 T = TypeVar("T")
 SCHEMA_VERSION = 2
+_WITHOUT_CHAINS = 1
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS run(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, chat TEXT NOT NULL, head INTEGER NOT NULL DEFAULT 0,
@@ -241,19 +242,19 @@ def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
 
 
 def _prepare(db: sqlite3.Connection, path: Path, synchronous: str) -> None:
-    """Make the tables of a new file; refuse a file that is not ours, or that another version wrote."""
+    """Make the tables of a new file, carry an older one over; refuse what is not ours or what a newer Moot wrote."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
         newer = f"schema {version}, this one knows {SCHEMA_VERSION}"
         raise StoreError(f"{path} was written by a newer Moot ({newer}): upgrade Moot")
-    if 0 < version < SCHEMA_VERSION:
-        older = f"schema {version}, this one needs {SCHEMA_VERSION}"
-        raise StoreError(f"{path} was written by an earlier Moot ({older}): move it away, or set MOOT_HOME")
     _write_ahead(db)
     db.execute(f"PRAGMA synchronous={synchronous}")
     if version == SCHEMA_VERSION:
         return
     db.execute("BEGIN IMMEDIATE")  # two processes may meet at a new file
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version == _WITHOUT_CHAINS:
+        _add_chains(db)
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables <= {"run", "event"}:
         db.execute("ROLLBACK")
@@ -262,6 +263,14 @@ def _prepare(db: sqlite3.Connection, path: Path, synchronous: str) -> None:
         db.execute(statement)
     db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     db.execute("COMMIT")
+
+
+def _add_chains(db: sqlite3.Connection) -> None:
+    """Give every run of an older file the digest of its rows as they are."""
+    db.execute("ALTER TABLE run ADD COLUMN chain BLOB NOT NULL DEFAULT x''")
+    for (number,) in db.execute("SELECT id FROM run").fetchall():
+        chain = chained(EMPTY, db.execute(_ROWS, (number, _FIRST)))
+        db.execute("UPDATE run SET chain = ? WHERE id = ?", (chain, number))
 
 
 def _write_ahead(db: sqlite3.Connection) -> None:

@@ -177,18 +177,25 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         SqliteStore(path)
 
 
-def test_a_file_of_an_earlier_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+async def test_a_file_of_an_earlier_version_is_carried_over_with_everything_in_it(tmp_path: Path) -> None:
     path = tmp_path / "moot.db"
+    await filled(path, "a", "b")
+    store = SqliteStore(path)
+    written = (await store.load("r"), await store.chain("r"))
+    await store.close()
     with sqlite3.connect(path) as db:
-        db.execute("CREATE TABLE run(id INTEGER PRIMARY KEY)")
-        db.execute(f"PRAGMA user_version={SCHEMA_VERSION - 1}")
+        db.execute("ALTER TABLE run DROP COLUMN chain")
+        db.execute("PRAGMA user_version=1")
     db.close()
-    before = path.read_bytes()
-    with pytest.raises(
-        StoreError, match=rf"written by an earlier Moot \(schema {SCHEMA_VERSION - 1}, .*: move it away"
-    ):
-        SqliteStore(path)
-    assert path.read_bytes() == before
+    for _ in range(2):  # carried over once, then as any other
+        store = SqliteStore(path)
+        assert (await store.load("r"), await store.chain("r")) == written
+        await store.close()
+    store = SqliteStore(path)
+    await store.append(await store.claim("r", new_owner()), 2, [note(3, "c")])
+    chain = await store.chain("r")
+    assert chain.recorded == chain.found != written[1].recorded
+    await store.close()
 
 
 @pytest.mark.parametrize(
