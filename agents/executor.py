@@ -48,6 +48,11 @@ class Executor:
     """Where there is no sandbox: why."""
 
 
+def lacks_sandbox(skipped: str | None) -> bool:
+    """Whether a block was skipped for want of a sandbox, rather than for any other reason."""
+    return skipped is not None and skipped.startswith(NO_SANDBOX)
+
+
 def executor(
     name: str,
     sandbox: Sandbox | None = None,
@@ -152,7 +157,7 @@ class ExecutorAgent(BaseChatAgent):
         ran: list[RanBlock] = []
         for source, found in wrote.items():
             failed = bool(ran) and ran[-1].exit_code != 0
-            if failed and (ran[-1].skipped or "").startswith(NO_SANDBOX):
+            if failed and lacks_sandbox(ran[-1].skipped):
                 break
             if failed and found.blocks:
                 ran.append(self._skip(f"the code of {source} was not run: a block before it failed"))
@@ -248,7 +253,7 @@ def _note(type: str, data: Mapping[str, object]) -> None:
 
 
 def _spent(ran: RanBlock) -> Cost:
-    return NOTHING if (ran.skipped or "").startswith(NO_SANDBOX) else _ONE_RUN
+    return NOTHING if lacks_sandbox(ran.skipped) else _ONE_RUN
 
 
 _ONE_RUN = Cost(code_runs=1)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from pydantic import BaseModel
 
-from moot.chats.errors import Fenced, StoreError
+from moot.chats.errors import StoreError
 from moot.chats.events import Draft, Event
 from moot.chats.store import Claim, Store
 
@@ -88,11 +88,6 @@ class Journal:
             self._timer.cancel()
         for subscriber in self._subscribers:
             subscriber.put_nowait(None)
-
-    @property
-    def fenced(self) -> bool:
-        """Whether somebody else has taken the run over."""
-        return isinstance(self._failed, Fenced)
 
     def _expired(self, loop: asyncio.AbstractEventLoop, steps: int) -> None:
         self._timer = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from autogen_agentchat.messages import MessageFactory, TextMessage
 from pydantic import BaseModel
 
-from moot.agents.executor import NO_SANDBOX
+from moot.agents.executor import lacks_sandbox
 from moot.agents.seat import Seat, Workplace
 from moot.chats.attempt import LimitHit
 from moot.chats.errors import Fenced, StoreError, UserError
@@ -110,7 +110,7 @@ class Table:
     def _no_sandbox(self) -> Stop | None:
         for turn in self.state.transcript.step:
             why = turn.code_runs[-1].skipped if turn.code_runs else None
-            if why is not None and why.startswith(NO_SANDBOX) and turn.number > self._tolerated:
+            if why is not None and lacks_sandbox(why) and turn.number > self._tolerated:
                 self.cause = "sandbox"
                 return Stop("sandbox", why, Outcome.FAILED, turn.number)
         return None

@@ -163,7 +163,6 @@ async def test_a_commit_that_failed_is_the_last_and_its_error_is_told_again() ->
             await journal.flush()
         assert drained(seen) == []
     assert store.batches == [[1]]
-    assert not journal.fenced
 
 
 async def test_the_first_failure_is_told_not_the_one_that_follows_from_it() -> None:
@@ -200,9 +199,9 @@ async def test_a_run_that_was_taken_over_is_fenced(dead_owner: str) -> None:
     journal = Journal(store, await store.claim("r", dead_owner))
     await store.claim("r", new_owner())
     journal.stage(Warned(text="a"))
-    with pytest.raises(Fenced):
-        await journal.flush()
-    assert journal.fenced
+    for _ in range(2):
+        with pytest.raises(Fenced):
+            await journal.flush()
 
 
 async def test_the_end_is_told_to_who_subscribed_before_and_after() -> None:
