@@ -1,20 +1,37 @@
-"""What an agent needs from the conversation: to perform an effect once, and to say what it did.
+"""What an agent needs from the conversation: to perform an effect once, to ask a person, and to say what it did.
 
-An effect is what reaches outside the process: a model call, a block of code. Where an agent runs as part of a run,
-`SCOPE` holds its place in the tree of calls and `effect` journals the intent, performs, and journals the result; a
-later attempt of the same turn gets the recorded result instead. Outside a run `effect` is a plain call. The run's
-side is implemented in `chats`.
+An effect is what reaches outside the process: a model call, a block of code, a tool call. Where an agent runs as part
+of a run, `SCOPE` holds its place in the tree of calls and `effect` journals the intent, performs, and journals the
+result; a later attempt of the same turn gets the recorded result instead. Outside a run `effect` is a plain call. The
+run's side is implemented in `chats`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from hashlib import blake2b
+from typing import Generic, Literal, NamedTuple, NoReturn, Protocol, TypeVar
 
+from moot.agents.questions import Decision, Question
 from moot.termination.ledger import Cost
 
 T = TypeVar("T")
+Doubt = Literal["retry", "park"]
+"""What becomes of an effect whose process died under way: it is made again, or a person is asked."""
+LONGEST_IDENT = 64
+"""Characters of a call's own id that stand in a key as they are."""
+
+
+class Happened(NamedTuple, Generic[T]):
+    """What a lookup found out: it had been performed, and this came of it."""
+
+    result: T
+
+
+Lookup = Callable[[str], Awaitable["Happened[T] | Doubt"]]
+"""Asks the other side, by the effect's name in the whole store, what became of it. Raising counts as not knowing."""
 
 
 class Codec(NamedTuple, Generic[T]):
@@ -36,6 +53,11 @@ class Effect(NamedTuple, Generic[T]):
     """The truth, from the result."""
     announce: Callable[[str], None] | None = None
     """Called with the key once it is settled, before anything is performed or served."""
+    ident: str = ""
+    """The call's own id, where it has one: part of the key, so that the order of parallel calls does not matter."""
+    doubt: Doubt | Lookup[T] = "retry"
+    answered: Callable[[Decision], T] | None = None
+    """What a person's answer makes of an effect that is parked, unless they want it made again."""
 
 
 class Conversation(Protocol):
@@ -46,8 +68,27 @@ class Conversation(Protocol):
         """Whether the run may spend only so many tokens or dollars."""
         ...
 
+    @property
+    def closed(self) -> bool:
+        """Whether the attempt is over: whatever an agent left running is not heard any more."""
+        ...
+
     async def once(self, key: str, effect: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
         """Perform unless a result is recorded. Does not return at all when a limit forbids it: the run ends there."""
+        ...
+
+    async def ask(self, key: str, question: Question) -> Decision:
+        """A person's decision about exactly this. Returns only where it is recorded; else the attempt ends here as
+        soon as nothing else of it is under way, and the run waits.
+        """
+        ...
+
+    async def fail(self, error: BaseException) -> NoReturn:
+        """End the attempt here. An exception could be swallowed by the agent's own code: the driver is told instead."""
+        ...
+
+    def busy(self) -> AbstractContextManager[None]:
+        """Around whatever is awaited without being an effect: the turn is not quiet meanwhile."""
         ...
 
     def note(self, type: str, data: Mapping[str, object]) -> None:
@@ -78,14 +119,43 @@ class Scope:
         """Grows by `~` when a request differs from the recorded one: nothing recorded before is served after it."""
         self._seen: dict[str, int] = {}
 
-    def key(self, kind: str) -> str:
-        """The key of the next effect of this kind, such as `model/0`."""
-        count = self._seen.get(kind, 0)
-        self._seen[kind] = count + 1
-        return f"{self.path}{self.branch}{kind}/{count}"
+    def key(self, kind: str, ident: str = "") -> str:
+        """The key of the next effect of this kind, such as `model/0`; of a call with an id `tool/call_7`, and
+        `tool/call_7#1` where that id comes again.
+        """
+        if not ident:
+            count = self._seen.get(kind, 0)
+            self._seen[kind] = count + 1
+            return f"{self.path}{self.branch}{kind}/{count}"
+        named = f"{kind}/{ident if len(ident) <= LONGEST_IDENT and '/' not in ident else _short(ident)}"
+        count = self._seen.get(named, 0)
+        self._seen[named] = count + 1
+        return f"{self.path}{self.branch}{named}" + (f"#{count}" if count else "")
+
+    def within(self, kind: str, ident: str = "") -> Scope:
+        """A scope of its own for what is called from here, such as an agent that is a tool."""
+        return Scope(self.conversation, f"{self.key(kind, ident)}/")
 
 
 SCOPE: ContextVar[Scope | None] = ContextVar("moot_scope", default=None)
+NAME: ContextVar[str] = ContextVar("moot_effect_name", default="")
+
+
+def idempotency_key() -> str:
+    """The name of the effect that is being performed, the same however often it is made again: what a tool gives to a
+    service that refuses to do a thing twice. Empty outside a run.
+    """
+    return NAME.get()
+
+
+@contextmanager
+def entered(scope: Scope) -> Iterator[None]:
+    """Whatever is performed inside belongs to that scope."""
+    token = SCOPE.set(scope)
+    try:
+        yield
+    finally:
+        SCOPE.reset(token)
 
 
 async def effect(request: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
@@ -93,4 +163,16 @@ async def effect(request: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
     here = SCOPE.get()
     if here is None:
         return await perform()
-    return await here.conversation.once(here.key(request.kind), request, perform)
+    return await here.conversation.once(here.key(request.kind, request.ident), request, perform)
+
+
+async def ask(question: Question, ident: str = "") -> Decision:
+    """Ask a person; see `Conversation.ask`. Raises RuntimeError outside a run, where nobody could be asked later."""
+    here = SCOPE.get()
+    if here is None:
+        raise RuntimeError("a question to a person needs a run: give this agent to a moot.Chat")
+    return await here.conversation.ask(here.key(f"ask-{question.kind}", ident), question)
+
+
+def _short(ident: str) -> str:
+    return blake2b(ident.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

@@ -15,6 +15,7 @@ from typing import ClassVar, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from moot.agents.json_text import json_of
+from moot.agents.questions import Verdict
 from moot.agents.ran import RanBlock, StoredFile
 from moot.termination.outcome import Outcome
 
@@ -75,10 +76,25 @@ class RunResumed(Data):
 
 
 class RunPaused(Data):
-    """The run was left where it can be resumed."""
+    """The run was left where it can be resumed. `waiting` names the requests that a person is to decide, if any."""
 
     type: ClassVar[str] = "run.paused"
     reason: str
+    waiting: tuple[str, ...] = ()
+
+
+class RunForked(Data):
+    """Everything before was copied from another run, up to and including that turn; what it spent is not spent again.
+
+    `edits` says what was changed in the copy, by its place: `model`, `task`, `turn 3`, `limits.turns`.
+    """
+
+    type: ClassVar[str] = "run.forked"
+    parent: str
+    turn: int
+    head: int
+    """The last `seq` that was copied."""
+    edits: dict[str, str] = {}
 
 
 class RunFinished(Data):
@@ -197,6 +213,72 @@ class EffectUnknown(Data):
     then: str
 
 
+class RequestAsked(Data):
+    """A person is asked about exactly this payload. `key` is the question's place in the turn, `allow` what may be
+    decided: `approve`, `reject`, `respond`.
+    """
+
+    type: ClassVar[str] = "request.asked"
+    id: str
+    key: str
+    kind: str
+    digest: str
+    payload: dict[str, object]
+    ask: str = "anyone"
+    allow: tuple[str, ...]
+
+
+class RequestDecided(Data):
+    """What was decided, and by whom. The first decision holds."""
+
+    type: ClassVar[str] = "request.decided"
+    id: str
+    decision: Verdict
+    text: str = ""
+    by: str = ""
+    digest: str
+    command: int = 0
+
+
+class HumanSaid(Data):
+    """Something a person said between two turns, to the participants in `to` (None: everybody)."""
+
+    type: ClassVar[str] = "human.message"
+    message: Message
+    to: tuple[str, ...] | None = None
+    by: str = ""
+    command: int = 0
+
+
+class CommandTaken(Data):
+    """Somebody asked for something, and the driver took it in. `command` is its number among the run's commands."""
+
+    command: int
+    by: str = ""
+
+
+class PauseAsked(CommandTaken):
+    """Somebody asked the driver to leave the run where it can be resumed."""
+
+    type: ClassVar[str] = "command.pause"
+    now: bool = False
+
+
+class StopAsked(CommandTaken):
+    """Somebody asked for the run's end."""
+
+    type: ClassVar[str] = "command.stop"
+    reason: str = ""
+    now: bool = False
+
+
+class CommandRefused(CommandTaken):
+    """A command that changed nothing, and why: too late, about something else, not understood."""
+
+    type: ClassVar[str] = "command.refused"
+    reason: str
+
+
 class CodeProposed(Data):
     """A block of code is about to be run."""
 
@@ -238,7 +320,8 @@ class Unknown(Data):
 _MODELS: tuple[type[BaseModel], ...] = (
     RunCreated, RunStarted, RunResumed, RunPaused, RunFinished, MessageSaid, SpeakerSelected, TurnStarted, TurnFinished,
     TurnFailed, TurnAbandoned, Inner, EffectIntended, EffectCompleted, EffectFailed, EffectUnknown, CodeProposed,
-    CodeFinished, BudgetWarning, Warned,
+    CodeFinished, BudgetWarning, Warned, RunForked, RequestAsked, RequestDecided, HumanSaid, PauseAsked, StopAsked,
+    CommandRefused,
 )  # fmt: skip
 TYPES: dict[str, type[BaseModel]] = {str(m.__dict__["type"]): m for m in _MODELS}
 """Every type of event and its model."""

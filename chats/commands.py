@@ -1,0 +1,61 @@
+"""What somebody outside asks of a run: posted to the store from any process, taken by the driver at turn boundaries."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from moot.agents.questions import Verdict
+
+
+class Ask(BaseModel):
+    """A command and who gave it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    by: str = ""
+
+
+class Say(Ask):
+    """Say something to everybody, or to the participants in `to`, before the next turn."""
+
+    do: Literal["say"] = "say"
+    text: str
+    to: tuple[str, ...] | None = None
+
+
+class Pause(Ask):
+    """Leave the run where it can be resumed: after the turns that are under way, or `now`."""
+
+    do: Literal["pause"] = "pause"
+    now: bool = False
+
+
+class End(Ask):
+    """End the run for good, as `stopped`: after the turns that are under way, or `now`."""
+
+    do: Literal["stop"] = "stop"
+    reason: str = ""
+    now: bool = False
+
+
+class Decide(Ask):
+    """Answer a question. `digest` is that of the question as it was shown: another one, and nothing is decided."""
+
+    do: Literal["decide"] = "decide"
+    request: str
+    decision: Verdict
+    text: str = ""
+    digest: str
+
+
+Command: TypeAlias = Say | Pause | End | Decide
+_COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="do")])
+
+
+def read_command(text: str) -> Command | None:
+    """The command that was posted, None where it is none that this version knows."""
+    try:
+        return _COMMAND.validate_json(text)
+    except ValidationError:
+        return None
