@@ -1,19 +1,24 @@
 """One attempt at one turn: the run's side of what its participant does, each effect at most once.
 
 intent committed (budget reserved) -> perform -> result staged (settled) -> committed with whatever follows at once
+
+What must not come back as an exception (an agent's own code would swallow it) does not come back at all: the driver is
+told, and ends the attempt. So it is with limits, a lost claim, and a question to a person.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import NoReturn, TypeVar
 
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, ModelClientStreamingChunkEvent
 from pydantic import BaseModel
 
-from moot.agents.effects import SCOPE, Effect
+from moot.agents.effects import NAME, SCOPE, Doubt, Effect, Happened, Lookup
+from moot.agents.questions import Decision, Question
 from moot.chats.events import (
     FREE,
     TYPES,
@@ -23,11 +28,12 @@ from moot.chats.events import (
     EffectIntended,
     EffectUnknown,
     Inner,
+    RequestAsked,
     Spent,
     Warned,
 )  # fmt: skip
 from moot.chats.journal import Journal
-from moot.chats.state import OpenTurn, State
+from moot.chats.state import OpenTurn, Recorded, State
 from moot.chats.store import Blobs
 from moot.termination.ledger import NOTHING, Cost
 from moot.termination.outcome import Stop
@@ -43,11 +49,15 @@ class LimitHit(Exception):
         self.stop = stop
 
 
+class Diverged(Exception):
+    """Where a run is strict: a participant asked for something else than before the interruption."""
+
+
 class Attempt:
     """Implements `agents.effects.Conversation`. Everything it records is applied to the state at once."""
 
-    def __init__(self, journal: Journal, state: State, turn: OpenTurn, blobs: Blobs) -> None:
-        self._journal, self._state, self.turn, self._blobs = journal, state, turn, blobs
+    def __init__(self, journal: Journal, state: State, turn: OpenTurn, blobs: Blobs, *, strict: bool = False) -> None:
+        self._journal, self._state, self.turn, self._blobs, self._strict = journal, state, turn, blobs, strict
         self.number = turn.attempts
         self._begun = time.monotonic()
         self.results: dict[int, str] = {}
@@ -56,11 +66,22 @@ class Attempt:
         self.cause = ""
         self.error: BaseException | None = None
         self.wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Resolved when the participant is done, or the attempt cannot go on."""
+        """Resolved when the driver is to look: the participant is done, waits for a person, or cannot go on."""
+        self.spoken = False
+        """Whether the participant has said its last word."""
+        self.waiting: dict[str, None] = {}
+        """The requests that are waited for."""
+        self.running = 0
+        """Effects, and other things outside, that are under way."""
         self._blocked: list[asyncio.Future[NoReturn]] = []
         self._tasks: set[asyncio.Task[object]] = set()
         self._closed = False
         journal.on_failure.add(self._broken)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the attempt is over."""
+        return self._closed
 
     @property
     def limited(self) -> bool:
@@ -77,25 +98,30 @@ class Attempt:
         """Perform unless a result is recorded."""
         if self._closed:
             raise _over()
-        key = self._agreed(key, effect.digest)
+        old = self.turn.recorded.get(key)
+        if old is not None and old.digest != effect.digest:
+            key, old = await self._diverged(key, effect.digest)
         if effect.announce is not None:
             effect.announce(key)
-        old = self.turn.recorded.get(key)
-        if old is not None and old.state == "completed":
-            return self._known(key, effect.codec.load(old.result))
-        if old is not None and old.state == "intended":
-            self._record(EffectUnknown(key=key, then="retry"), key)
-            text = (
-                f"{self.turn.participant}: {effect.kind} {key} was under way when its process ended; it is made again"
-            )
-            self._record(Warned(text=text, facts={"key": key, "kind": effect.kind}), key)
+        if old is not None:
+            if old.state == "completed":
+                return self._known(key, effect.codec.load(old.result))
+            if old.state in ("intended", "doubtful"):
+                found = await self._doubted(key, effect, old)
+                if found is not None:
+                    return self._known(key, found.result)
         if stop := self._state.ledger.refuse(effect.reserve, self.turn.number):
             await self.fail(LimitHit(stop))
+        return await self._perform(key, effect, perform)
+
+    async def _perform(self, key: str, effect: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
         reserved = _spent(effect.reserve)
         self._record(EffectIntended(key=key, kind=effect.kind, digest=effect.digest, reserved=reserved), key)
         task = asyncio.current_task()
         if task is not None:
             self._tasks.add(task)
+        self.running += 1
+        name = NAME.set(self._name(key))
         try:
             await self._commit()
             result = await perform()
@@ -110,8 +136,95 @@ class Attempt:
             self._record(EffectFailed(key=key, error=f"{type(error).__name__}: {error}"), key)
             raise
         finally:
-            if task is not None:
-                self._tasks.discard(task)
+            NAME.reset(name)
+            self._less(task)
+
+    async def _doubted(self, key: str, effect: Effect[T], old: Recorded) -> Happened[T] | None:
+        """What is known of an effect that was under way when its process died; None: it is to be made again."""
+        given = effect.doubt
+        doubt = await self._looked_up(key, given) if callable(given) else given
+        if isinstance(doubt, Happened):
+            self._record(EffectUnknown(key=key, then="found"), key)
+            return self._settled(key, effect, doubt)
+        if old.state == "intended":
+            self._record(EffectUnknown(key=key, then=doubt), key)
+        if doubt == "park" and effect.answered is not None:
+            facts = {"effect": effect.kind, "key": key, "name": self._name(key)}
+            question = Question("doubt", effect.digest, facts, allow=("approve", "respond", "reject"))
+            decision = await self.ask(f"{key}?{old.tries}", question)
+            if decision.decision != "approve":
+                return self._settled(key, effect, Happened(effect.answered(decision)))
+        text = f"{self.turn.participant}: {effect.kind} {key} was under way when its process ended; it is made again"
+        self._record(Warned(text=text, facts={"key": key, "kind": effect.kind}), key)
+        return None
+
+    async def _looked_up(self, key: str, lookup: Lookup[T]) -> Happened[T] | Doubt:
+        with self.busy():
+            try:
+                return await lookup(self._name(key))
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the other side could not say: then nobody knows
+                text = f"{self.turn.participant}: what became of {key} could not be looked up: {error}"
+                self._record(Warned(text=text, facts={"key": key}), key)
+                return "park"
+
+    def _settled(self, key: str, effect: Effect[T], found: Happened[T]) -> Happened[T]:
+        spent = _spent(effect.spent(found.result))
+        self._record(EffectCompleted(key=key, result=effect.codec.dump(found.result), spent=spent), key)
+        self._journal.soon()
+        return found
+
+    async def ask(self, key: str, question: Question) -> Decision:
+        """A person's decision about exactly this; where there is none yet, the attempt ends here."""
+        if self._closed:
+            raise _over()
+        if inside := NAME.get():  # it could never become quiet: the effect would be under way all the time
+            raise RuntimeError(f"a person cannot be asked in the middle of {inside}: ask before it, or after")
+        old = self.turn.recorded.get(key)
+        if old is not None and old.digest != question.digest:
+            key, old = await self._diverged(key, question.digest)
+        if old is not None and isinstance(old.result, Decision):
+            return old.result
+        if old is None:
+            self._record(
+                RequestAsked(
+                    id=f"q{self._state.requests.asked + 1}", key=key, kind=question.kind, digest=question.digest,
+                    payload=dict(question.payload), allow=question.allow,
+                ),
+                key,
+            )  # fmt: skip
+            with self.busy():
+                await self._commit()
+        self.waiting[key] = None
+        if not self.running:
+            self.awaken()
+        await self._never()
+        raise AssertionError("unreachable")
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """The turn is not quiet meanwhile."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+        self.running += 1
+        try:
+            yield
+        finally:
+            self._less(task)
+
+    def _less(self, task: asyncio.Task[object] | None) -> None:
+        if task is not None:
+            self._tasks.discard(task)
+        self.running -= 1
+        if self.waiting and not self.running:
+            self.awaken()
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The ids of the requests that are waited for."""
+        return tuple(r.id for r in self._state.requests.open.values() if r.key in self.waiting)
 
     def note(self, type: str, data: Mapping[str, object]) -> None:
         """Journal something that happened in this turn."""
@@ -139,6 +252,9 @@ class Attempt:
     async def fail(self, error: BaseException) -> NoReturn:
         """End the attempt here. An exception could be swallowed by the agent's own code: tell the driver instead."""
         self._broken(error)
+        await self._never()
+
+    async def _never(self) -> NoReturn:
         stuck: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
         self._blocked.append(stuck)
         await stuck
@@ -176,10 +292,12 @@ class Attempt:
         self._kept += (result, content)  # kept alive: an id must stay its owner's
         return result
 
-    def _agreed(self, key: str, digest: str) -> str:
+    async def _diverged(self, key: str, digest: str) -> tuple[str, Recorded | None]:
         """The key under which this request may look for a result: another request's result is never served."""
         while (old := self.turn.recorded.get(key)) is not None and old.digest != digest:
             text = f"{self.turn.participant} asked for something else than before the interruption ({key}); made anew"
+            if self._strict:
+                await self.fail(Diverged(text.removesuffix("; made anew")))
             self._record(Warned(text=text, facts={"key": key, "recorded": old.digest, "now": digest}), key)
             if old.state == "intended":  # nobody will ask for it again: what was reserved for it is free
                 self._record(EffectUnknown(key=key, then="given up"), key)
@@ -188,7 +306,10 @@ class Attempt:
                 raise RuntimeError("an effect outside a turn has no key")
             here.branch += "~"
             key = f"{here.path}~{key.removeprefix(here.path)}"
-        return key
+        return key, old
+
+    def _name(self, key: str) -> str:
+        return f"{self._state.run}/{self.turn.number}/{key}"
 
     def _record(self, data: BaseModel, span: str) -> None:
         if self._closed:

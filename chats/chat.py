@@ -34,10 +34,9 @@ Participant = Assistant | Executor | ChatAgent
 
 
 async def drive(table: Table) -> None:
-    """The loop. Returns when the run is finished, or paused because somebody asked for it."""
-    while (stop := table.ended()) is None:
-        if table.pausing:
-            await table.pause(table.pausing)
+    """The loop. Returns when the run is finished, or left: it waits for a person, or somebody asked for a pause."""
+    while (stop := await table.ended()) is None:
+        if await table.left():
             return
         if not table.state.open:  # else a step that was cut off goes on
             stop = await table.choose()
@@ -63,6 +62,10 @@ class Chat:
     model: str | ModelSpec | ChatCompletionClient | None = None
     name: str = "chat"
     result: ResultSpec | None = None
+    strict: bool = False
+    """Whether a turn fails in which, after an interruption, somebody asks for something else than before. Otherwise
+    what was recorded is not used, and a warning names the two requests.
+    """
     playbooks: Callable[[str], Playbook] = find_playbook
     source: dict[str, object] | None = None
     """The resolved chat file, where there is one: stored in the first event, so that the run can be opened by id

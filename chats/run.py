@@ -13,16 +13,20 @@ from pathlib import Path
 from autogen_agentchat.messages import TextMessage
 
 from moot.agents.executor import Executor
+from moot.agents.questions import Verdict
 from moot.agents.ran import StoredFile
 from moot.agents.seat import Seat
 from moot.chats.chat import Chat, drive
+from moot.chats.commands import Decide, End, Pause, read_command
 from moot.chats.errors import StoreError, UserError
 from moot.chats.events import Draft, Event, MessageSaid, RunCreated, Warned
 from moot.chats.find import find_run
 from moot.chats.home import open_store
 from moot.chats.ids import new_run
 from moot.chats.journal import Journal
+from moot.chats.outside import post
 from moot.chats.owner import new_owner
+from moot.chats.requests import Request
 from moot.chats.state import State, Status
 from moot.chats.store import Claim, Store
 from moot.chats.table import Rules, Table, factory
@@ -69,7 +73,7 @@ class Run:
 
     @property
     def status(self) -> Status:
-        """`running`, `paused` or `finished`."""
+        """`running`, `waiting` (for a person), `paused` or `finished`."""
         return self._table.state.status
 
     @property
@@ -114,6 +118,28 @@ class Run:
     def usage_by_participant(self) -> Mapping[str, Usage]:
         """The same for each participant that spent anything."""
         return self._table.state.ledger.by_participant
+
+    @property
+    def requests(self) -> list[Request]:
+        """The questions that wait for a person, oldest first. `decide` answers them."""
+        return [*self._table.state.requests.open.values()]
+
+    async def decide(self, request: str, decision: Verdict, text: str = "", *, by: str = "") -> None:
+        """Answer a question of this run: `approve`, `reject` with a reason, `respond` with an answer.
+
+        Where the run waits it is to be opened again (`open_run`). Raises UserError where it cannot be taken.
+        """
+        asked = self._table.state.requests.open.get(request)
+        digest = asked.digest if asked is not None else ""
+        where = self._table.store
+        if self._owns_store and self._closed:
+            where, _ = open_store(getattr(where, "path", None))
+        try:
+            command = Decide(request=request, decision=decision, text=text, by=by, digest=digest)
+            await post(self.id, command, where)
+        finally:
+            if where is not self._table.store:
+                await where.close()
 
     @property
     def artifacts(self) -> list[Artifact]:
@@ -183,9 +209,12 @@ class Run:
 
     async def _drive(self) -> None:
         table = self._table
+        listening = asyncio.get_running_loop().create_task(self._listen())
         try:
             self._begun.set()
             await drive(table)
+            while await table.reclaimed():
+                await drive(table)
         except asyncio.CancelledError:
             await asyncio.shield(asyncio.ensure_future(table.leave(table.pausing or "cancelled")))
             if not self._stopping:
@@ -198,7 +227,22 @@ class Run:
             await table.pause(f"{type(error).__name__}: {error}")
             raise
         finally:
+            listening.cancel()
             await asyncio.shield(asyncio.ensure_future(self._close()))
+
+    async def _listen(self) -> None:
+        """Notice what others ask of the run; what is to be done `now` does not wait for the turn's end."""
+        table, store = self._table, self._table.store
+        seen = table.state.commands
+        while hasattr(store, "knock"):
+            await store.knock(self.id, seen)
+            table.knocked = True
+            posted = await store.posted(self.id, seen)
+            seen = posted[-1].number
+            asked = [read_command(each.command) for each in posted]
+            if self.status == "running" and any(isinstance(each, Pause | End) and each.now for each in asked):
+                self._stopping = True
+                self._task.cancel()
 
     async def _close(self) -> None:
         await self._table.close()
@@ -218,7 +262,7 @@ async def start(chat: Chat, task: str, where: Store | Path | str | None) -> Run:
         await store.create(run, chat.name)
         journal = Journal(store, await store.claim(run, owner))
         state = State(run, factory(seats))
-        table = Table(store, journal, state, seats, Rules(chat.speakers, chat.stop, chat.result))
+        table = Table(store, journal, state, seats, Rules(chat.speakers, chat.stop, chat.result, chat.strict))
         try:
             table.record(created)
             table.record(MessageSaid(message=TextMessage(content=task, source="user")))
@@ -279,7 +323,7 @@ async def _reopen(store: Store, claim: Claim, given: Chat | None, owner: str) ->
     if other:
         replace(chat, limits=state.ledger.limits)  # refused where the run's own limits could not end this chat
     journal = Journal(store, claim)
-    table = Table(store, journal, state, seats, Rules(chat.speakers, chat.stop, chat.result))
+    table = Table(store, journal, state, seats, Rules(chat.speakers, chat.stop, chat.result, chat.strict))
     try:
         await table.open(owner, gained)
         if other:

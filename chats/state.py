@@ -12,44 +12,57 @@ from typing import Literal, NamedTuple
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, MessageFactory
 from pydantic import BaseModel
 
+from moot.agents.questions import Decision
 from moot.agents.ran import RanBlock, StoredFile
 from moot.chats.errors import StoreError
 from moot.chats.events import (
     FREE,
     BudgetWarning,
     CodeFinished,
+    CommandRefused,
     EffectCompleted,
     EffectFailed,
     EffectIntended,
     EffectUnknown,
     Event,
+    HumanSaid,
     MessageSaid,
+    PauseAsked,
+    RequestAsked,
+    RequestDecided,
     RunCreated,
     RunFinished,
+    RunForked,
     RunPaused,
     RunResumed,
     RunStarted,
     SpeakerSelected,
     Spent,
+    StopAsked,
     TurnAbandoned,
     TurnFailed,
     TurnFinished,
     TurnStarted,
 )  # fmt: skip
+from moot.chats.requests import Requests
 from moot.termination.ledger import NOTHING, Cost, Ledger
 from moot.termination.limits import Limits
 from moot.termination.outcome import Stop
 from moot.termination.transcript import CodeRun, Transcript, Turn
 
-Status = Literal["created", "running", "paused", "finished"]
+Status = Literal["created", "running", "waiting", "paused", "finished"]
 
 
 class Recorded(NamedTuple):
     """What an open turn already knows of one effect."""
 
     digest: str
-    state: Literal["intended", "completed", "failed"]
+    state: Literal["intended", "completed", "failed", "doubtful", "asked", "decided"]
+    """`doubtful`: nobody knows what became of it, and a person is to say."""
     result: object = None
+    """Of a question: its `Decision`."""
+    tries: int = 0
+    """How often it was begun."""
 
 
 @dataclass(slots=True)
@@ -103,6 +116,10 @@ class State:
         self.paused: str = ""
         self.files: dict[str, dict[str, StoredFile]] = {}
         """What each participant's workspace gained, by name: the latest content."""
+        self.requests = Requests()
+        self.commands = 0
+        """The number of the last command from outside that was taken in."""
+        self.stop_asked: StopAsked | None = None
         self.started = 0.0
         self.head = 0
         self._digest = blake2b(digest_size=16)
@@ -149,6 +166,8 @@ class State:
             self._other(event)
 
     def _other(self, event: Event) -> None:
+        if isinstance(event.data, RequestDecided | HumanSaid | PauseAsked | StopAsked | CommandRefused):
+            self.commands = max(self.commands, event.data.command)
         match event.data:
             case CodeFinished() as data:
                 self.open[event.turn].code.append(data)
@@ -159,8 +178,12 @@ class State:
                 turn.running = False
                 turn.failures += isinstance(event.data, TurnFailed)
                 self._worked(turn.number, seconds)
-            case MessageSaid() as data:
+            case MessageSaid() | HumanSaid() as data:
                 self._said(data)
+            case RequestAsked() as data:
+                self._asked(event, data)
+            case RequestDecided() as data:
+                self._decided(data)
             case BudgetWarning(limit=limit):
                 self.ledger.warned.add(limit)
             case RunCreated() as data:
@@ -174,8 +197,13 @@ class State:
                 self.status, self.finished, self.paused = "running", None, ""
                 for turn in self.open.values():
                     turn.failures = 0
-            case RunPaused(reason=reason):
-                self.status, self.paused = "paused", reason
+            case RunPaused(reason=reason, waiting=waiting):
+                self.status, self.paused = "waiting" if waiting else "paused", reason
+            case RunForked():  # what the copied part spent, somebody else paid
+                self.ledger = Ledger(self.ledger.limits)
+                self._before, self._times = 0.0, {}
+            case StopAsked() as asked:
+                self.stop_asked = asked
             case RunFinished():
                 self.close_step()
                 self.status, self.finished = "finished", data
@@ -184,9 +212,22 @@ class State:
 
     def _came_to_nothing(self, event: Event, key: str) -> None:
         self.ledger.release(f"{event.turn}/{key}")
+        recorded = self.open[event.turn].recorded
         if isinstance(event.data, EffectFailed):
-            recorded = self.open[event.turn].recorded
             recorded[key] = recorded[key]._replace(state="failed")
+        elif isinstance(event.data, EffectUnknown) and event.data.then == "park":
+            recorded[key] = recorded[key]._replace(state="doubtful")
+
+    def _asked(self, event: Event, data: RequestAsked) -> None:
+        self.open[event.turn].recorded[data.key] = Recorded(data.digest, "asked")
+        self.requests.ask(data, event.turn, event.participant, event.ts)
+
+    def _decided(self, data: RequestDecided) -> None:
+        request = self.requests.decide(data)
+        if request is not None:
+            decision = Decision(data.decision, data.text, data.by)
+            recorded = self.open[request.turn].recorded
+            recorded[request.key] = recorded[request.key]._replace(state="decided", result=decision)
 
     def _created(self, event: Event, data: RunCreated) -> None:
         self.created, self.started = data, event.ts
@@ -194,10 +235,11 @@ class State:
         self.ledger = Ledger(Limits(**data.limits))  # type: ignore[arg-type]
         self.inbox = {name: [] for name in data.participants}
 
-    def _said(self, data: MessageSaid) -> None:
+    def _said(self, data: MessageSaid | HumanSaid) -> None:
         message = self.message(data.message)
         if data.to is None:
-            self.transcript.task = (*self.transcript.task, message)
+            if isinstance(data, MessageSaid):
+                self.transcript.task = (*self.transcript.task, message)
             self._hash(message.source, message.to_text())
         for name in data.to if data.to is not None else self.inbox:
             self.inbox[name].append(message)
@@ -219,12 +261,15 @@ class State:
         turn.seen = len(self.inbox[turn.participant])
 
     def _intended(self, event: Event, data: EffectIntended) -> None:
-        self.open[event.turn].recorded[data.key] = Recorded(data.digest, "intended")
+        recorded = self.open[event.turn].recorded
+        before = recorded.get(data.key)
+        recorded[data.key] = Recorded(data.digest, "intended", None, 1 if before is None else before.tries + 1)
         self.ledger.reserve(f"{event.turn}/{data.key}", _cost(data.reserved))
 
     def _completed(self, event: Event, data: EffectCompleted) -> None:
         turn = self.open[event.turn]
-        turn.recorded[data.key] = Recorded(turn.recorded[data.key].digest, "completed", data.result)
+        old = turn.recorded[data.key]
+        turn.recorded[data.key] = Recorded(old.digest, "completed", data.result, old.tries)
         self.ledger.settle(f"{event.turn}/{data.key}", turn.participant, _cost(data.spent))
 
     def _turn_finished(self, event: Event, data: TurnFinished) -> None:
@@ -234,12 +279,14 @@ class State:
         for key, effect in turn.recorded.items():
             if effect.state == "intended":  # given up by an earlier attempt, and not asked for again
                 self.ledger.release(f"{event.turn}/{key}")
+        if self.requests.open:
+            self.requests.drop(event.turn)
         self._worked(turn.number, data.seconds)
         self.step.append(Turn(turn.number, turn.step, name, self.message(data.reply), self._ran(turn)))
         if not self.open:
             self.close_step()
         if self._gained is not None:
-            results = {k: r.result for k, r in turn.recorded.items() if r.result is not None}
+            results = {k: r.result for k, r in turn.recorded.items() if r.state == "completed"}
             self._gained.append(Gained(name, seen, data.contexts, results, data.state))
 
     def _ran(self, turn: OpenTurn) -> tuple[CodeRun, ...]:

@@ -4,9 +4,9 @@ row.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from moot.chats.events import Event
 
@@ -25,7 +25,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run in a list. `status` as recorded; `driven` says whether a living process holds it."""
+    """One run in a list. `status` as recorded; `driven` says whether a living process holds it. What a fork took over
+    from its `parent` counts among its turns, and not among what it spent.
+    """
 
     run: str
     chat: str
@@ -37,6 +39,16 @@ class RunRow:
     output_tokens: int
     usd: float | None
     driven: bool
+    parent: str = ""
+    """The run that this one was forked from, or empty."""
+
+
+class Posted(NamedTuple):
+    """A command for whoever drives the run: its number in the run (dense, from 1), when it was posted, and its JSON."""
+
+    number: int
+    ts: float
+    command: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +83,10 @@ class Store(Protocol):
         """What is too large for a row."""
         ...
 
-    async def create(self, run: str, chat: str) -> None:
-        """A new run with an empty journal."""
+    async def create(self, run: str, chat: str, *, parent: str = "", base: int = 0) -> None:
+        """A new run with an empty journal. A fork names its `parent`, and the last event it copies from there (`base`):
+        what was spent up to it was spent by another run.
+        """
         ...
 
     async def claim(self, run: str, owner: str) -> Claim:
@@ -82,7 +96,9 @@ class Store(Protocol):
     def append(
         self, claim: Claim, expected_head: int, events: Sequence[Event], status: str | None = None
     ) -> Awaitable[None]:
-        """All or nothing, durable when it returns. A `status` also gives the claim back. Raises `Fenced`."""
+        """All or nothing, durable when it returns. A `status` (`paused`, `waiting`, `finished`) also gives the claim
+        back. Raises `Fenced`.
+        """
         ...
 
     async def renew(self, claim: Claim) -> None:
@@ -101,8 +117,39 @@ class Store(Protocol):
         """What was recorded of the run's rows, and what they are now. Raises UserError for an unknown run."""
         ...
 
+    async def post(self, run: str, command: str) -> int:
+        """Leave a command for the run, from whatever process, driven or not; its number. Durable when it returns.
+        It stays as it is as long as the run. Raises UserError for an unknown run.
+        """
+        ...
+
+    async def posted(self, run: str, after: int = 0) -> list[Posted]:
+        """The commands with a higher number, in order."""
+        ...
+
+    async def knock(self, run: str, after: int = 0) -> None:
+        """Return as soon as there is a command with a higher number, whoever posted it."""
+        ...
+
+    def watch(self, run: str, after: int = 0) -> AsyncIterator[Event]:
+        """Every event with a higher `seq`, once and in order, each after it was committed, from whatever process. Ends
+        after the run's last word, or once no living process drives the run and everything was given.
+        """
+        ...
+
+    async def row(self, run: str) -> RunRow:
+        """One run. Raises UserError for an unknown one."""
+        ...
+
     async def runs(self) -> list[RunRow]:
         """Every run that has an event, newest first."""
+        ...
+
+    async def remove(self, run: str) -> int:
+        """Forget the run: its journal, its commands, its entries in the search index, and content that no run names any
+        more, unless it was put lately (a run that is under way may be about to name it). How many bytes that was.
+        Raises `Fenced` while a living process drives the run, UserError for an unknown one.
+        """
         ...
 
     async def names(self, prefix: str = "") -> list[str]:

@@ -17,6 +17,7 @@ from moot.chats.errors import Fenced, StoreError, UserError
 from moot.chats.events import (
     BudgetWarning,
     MessageSaid,
+    PauseAsked,
     RunFinished,
     RunPaused,
     RunResumed,
@@ -29,12 +30,15 @@ from moot.chats.result import ResultSpec, result_of
 from moot.chats.speakers import Choice, SpeakerPolicy
 from moot.chats.state import Gained, State
 from moot.chats.store import LEASE_SECONDS, Store
-from moot.chats.turn import TurnFailure, TurnTaker
+from moot.chats.taking import taken
+from moot.chats.turn import TurnFailure, TurnTaker, Waits
 from moot.termination.outcome import Outcome, Stop
 from moot.termination.rules import Rule
 
 ATTEMPTS = 2
 """How often a turn is tried in a row before the run fails."""
+Unfinished = LimitHit | TurnFailure | Waits
+"""How a turn may end without ending its parallel neighbours."""
 MOOT = "moot"
 """The source of what the runtime itself tells participants."""
 
@@ -46,6 +50,8 @@ class Rules:
     speakers: SpeakerPolicy
     stop: Rule | None
     result: ResultSpec | None
+    strict: bool = False
+    """Whether a turn fails whose participant asks for something else than before an interruption."""
 
 
 class Table:
@@ -54,19 +60,25 @@ class Table:
     def __init__(self, store: Store, journal: Journal, state: State, seats: Mapping[str, Seat], rules: Rules) -> None:
         self.store, self.journal, self.state, self.seats = store, journal, state, seats
         self._rules = rules
-        self._taker = TurnTaker(journal, state, store.blobs)
+        self._taker = TurnTaker(journal, state, store.blobs, strict=rules.strict)
+        self._owner = ""
         self._lease: asyncio.Task[None] | None = None
         self._tolerated = state.turns
         """Turns before this drive: what they lacked ended an earlier one, and must not end this one again."""
         self.cause = ""
         self.pausing = ""
         """Why the run is to be left after this step, if it is."""
+        self.knocked = True
+        """Whether somebody outside may have asked something of the run."""
+        self._waiting: tuple[str, ...] = ()
+        """The requests that turns of this step wait for."""
 
     async def open(self, owner: str, gained: list[Gained]) -> None:
         """Rebuild what the participants knew, open their workplaces, and say that the run is driven.
 
         Raises UserError for an agent that another run holds, StoreError.
         """
+        self._owner = owner
         for seat in self.seats.values():
             if not seat.take():
                 raise UserError(f"{seat.name!r} is an agent that another run holds: give each run an agent of its own")
@@ -99,9 +111,41 @@ class Table:
         skipped = [*(block.skipped for block in cut_off), *(run.skipped for run in told)]
         return Workplace(self.state.run, content, resumed=None in skipped)
 
-    def ended(self) -> Stop | None:
-        """A goal wins over a limit that holds at the same step."""
-        return self._goal() or self._no_sandbox() or self.state.ledger.reached(self.state.transcript)
+    async def ended(self) -> Stop | None:
+        """A goal wins over a limit that holds at the same step. What others asked of the run is taken in first."""
+        if self.knocked or self._waiting:
+            await self._take_commands()
+        return self._goal() or self._no_sandbox() or self._stopped() or self.state.ledger.reached(self.state.transcript)
+
+    async def left(self) -> bool:
+        """Whether the run is left here, to be resumed: somebody asked for it, or a person has to decide first."""
+        if self.pausing:
+            await self.pause(self.pausing)
+            return True
+        undecided = self._waiting
+        if undecided and not any(name in self.state.requests.decided for name in undecided):
+            await self.pause(f"waits for a person to decide {', '.join(undecided)}", undecided)
+            return True
+        self._waiting = ()
+        return False
+
+    async def _take_commands(self) -> None:
+        """Journal what was posted since the last time, and what comes of it."""
+        self.knocked = False
+        if not hasattr(self.store, "posted"):
+            return
+        for posted in await self.store.posted(self.state.run, self.state.commands):
+            data = taken(self.state, posted.number, posted.command)
+            self.record(data)
+            if isinstance(data, PauseAsked):
+                self.pausing = f"asked to pause by {data.by or 'somebody'}"
+
+    def _stopped(self) -> Stop | None:
+        asked = self.state.stop_asked
+        if asked is None:
+            return None
+        reason = f": {asked.reason}" if asked.reason else ""
+        return Stop("command.stop", f"stopped by {asked.by or 'somebody'}{reason}", Outcome.STOPPED, self.state.turns)
 
     def _goal(self) -> Stop | None:
         rule = self._rules.stop
@@ -155,6 +199,7 @@ class Table:
             if isinstance(failure, LimitHit):
                 self.state.close_step()  # what the others said in this step counts
                 return self._goal() or failure.stop
+        self._waiting = tuple(name for failure in failures if isinstance(failure, Waits) for name in failure.requests)
         for turn, failure in zip(turns, failures, strict=True):
             if isinstance(failure, TurnFailure) and turn.failures >= ATTEMPTS:
                 self.cause = failure.cause
@@ -175,17 +220,37 @@ class Table:
         self.record(done)
         await self.journal.flush("finished")
 
-    async def pause(self, reason: str) -> None:
-        """Leave the run where it can be resumed."""
-        self.record(RunPaused(reason=reason))
-        await self.journal.flush("paused")
+    async def pause(self, reason: str, waiting: tuple[str, ...] = ()) -> None:
+        """Leave the run where it can be resumed; `waiting` are the requests that have to be decided first."""
+        self.record(RunPaused(reason=reason, waiting=waiting))
+        await self.journal.flush("waiting" if waiting else "paused")
 
     async def leave(self, reason: str) -> None:
-        """Pause, unless the run's last word is already on its way to the disk."""
-        if self.state.status == "running":
-            await self.pause(reason)
-        else:
+        """Pause, unless the run's last word is already on its way to the disk, or somebody asked for its end."""
+        if self.state.status != "running":
             await self.journal.flush()
+            return
+        if self.knocked:
+            await self._take_commands()
+        stop = self._stopped()
+        await (self.pause(self.pausing or reason) if stop is None else self.finish(stop))
+
+    async def reclaimed(self) -> bool:
+        """Whether a decision came just when the run was left to wait, and it is driven on here after all."""
+        if not hasattr(self.store, "posted"):
+            return False
+        if self.state.status != "waiting" or not await self.store.posted(self.state.run, self.state.commands):
+            return False
+        try:
+            claim = await self.store.claim(self.state.run, self._owner)
+        except Fenced:  # whoever decided drives it already
+            return False
+        if claim.head != self.state.head:
+            await self.store.release(claim)
+            return False
+        self.journal.claim, self.knocked = claim, True
+        self.record(RunResumed(owner=self._owner))
+        return True
 
     async def close(self) -> None:
         """Give back workplaces and the lease. What cannot be given back does not hide why the run ended."""
@@ -213,7 +278,7 @@ class Table:
                 continue
 
 
-async def _together(taking: list[Coroutine[None, None, None]]) -> list[LimitHit | TurnFailure | None]:
+async def _together(taking: list[Coroutine[None, None, None]]) -> list[Unfinished | None]:
     """Take them side by side. What ends the run's drive ends all of them, and none is left running."""
     if len(taking) == 1:
         return [await _caught(taking[0])]
@@ -225,11 +290,11 @@ async def _together(taking: list[Coroutine[None, None, None]]) -> list[LimitHit 
     return [task.result() for task in tasks]
 
 
-async def _caught(taking: Coroutine[None, None, None]) -> LimitHit | TurnFailure | None:
+async def _caught(taking: Coroutine[None, None, None]) -> Unfinished | None:
     """Failures that are recorded and do not end a parallel neighbour's turn."""
     try:
         await taking
-    except (LimitHit, TurnFailure) as failure:
+    except (LimitHit, TurnFailure, Waits) as failure:
         return failure
     return None
 

@@ -20,6 +20,8 @@ from moot.termination.outcome import Outcome, Stop
 
 LEAVE_SECONDS = 0.5
 """What a participant that is cut off gets to leave; one that will not is left behind."""
+GRACE_STEPS = 20
+"""Steps of the event loop: so long a branch may take from one effect to its next before the turn counts as quiet."""
 _STARTED = TurnStarted()
 
 
@@ -31,16 +33,24 @@ class TurnFailure(Exception):
         self.cause = cause
 
 
+class Waits(Exception):
+    """The attempt ended because a person is to decide something first; `requests` are the ids."""
+
+    def __init__(self, requests: tuple[str, ...]) -> None:
+        super().__init__(f"waits for a person to decide {', '.join(requests)}")
+        self.requests = requests
+
+
 class TurnTaker:
     """Takes turns of one run: starts the participant, records what it does, undoes what a failed attempt left."""
 
-    def __init__(self, journal: Journal, state: State, blobs: Blobs) -> None:
-        self._journal, self._state, self._blobs = journal, state, blobs
+    def __init__(self, journal: Journal, state: State, blobs: Blobs, *, strict: bool = False) -> None:
+        self._journal, self._state, self._blobs, self._strict = journal, state, blobs, strict
 
     async def take(self, seat: Seat, turn: OpenTurn) -> None:
-        """The turn is recorded when this returns. Raises TurnFailure, LimitHit, StoreError, CancelledError."""
+        """The turn is recorded when this returns. Raises TurnFailure, Waits, LimitHit, StoreError, CancelledError."""
         self._state.apply(self._journal.stage(_STARTED, turn.number, turn.attempts + 1, turn.participant))
-        attempt = Attempt(self._journal, self._state, turn, self._blobs)
+        attempt = Attempt(self._journal, self._state, turn, self._blobs, strict=self._strict)
         mark, token = seat.mark(), CancellationToken()
         task = asyncio.get_running_loop().create_task(self._speak(seat, attempt, token))
         try:
@@ -66,6 +76,8 @@ class TurnTaker:
             alarm = asyncio.get_running_loop().call_later(max(0.0, limit - used), _time_over, attempt, limit)
         try:
             await attempt.wake
+            while not attempt.spoken and attempt.error is None:
+                await _quiet(attempt)
         finally:
             if alarm is not None:
                 alarm.cancel()
@@ -83,14 +95,15 @@ class TurnTaker:
         try:
             return await seat.speak(inbox, token, attempt.heard)
         finally:
+            attempt.spoken = True
             attempt.awaken()
 
     def _undone(self, turn: OpenTurn, attempt: Attempt, error: BaseException) -> BaseException:
         """Record what ended the attempt; what the driver is to raise."""
         if isinstance(error, StoreError):
             return error  # the journal itself is out of reach
-        if isinstance(error, LimitHit):
-            self._record(TurnAbandoned(reason=error.stop.reason, seconds=attempt.seconds), turn)
+        if isinstance(error, LimitHit | Waits):
+            self._record(TurnAbandoned(reason=str(error), seconds=attempt.seconds), turn)
             return error
         if not isinstance(error, Exception):
             reason = "stopped in the middle of the turn"
@@ -102,6 +115,18 @@ class TurnTaker:
 
     def _record(self, data: TurnFinished | TurnFailed | TurnAbandoned, turn: OpenTurn) -> None:
         self._state.apply(self._journal.stage(data, turn.number, turn.attempts, turn.participant))
+
+
+async def _quiet(attempt: Attempt) -> None:
+    """Raises Waits when nothing of the attempt is under way but questions; returns when there is something to see."""
+    for _ in range(GRACE_STEPS):
+        await asyncio.sleep(0)
+        if attempt.spoken or attempt.error is not None:
+            return
+    if not attempt.running:
+        raise Waits(attempt.asked)
+    attempt.wake = asyncio.get_running_loop().create_future()
+    await attempt.wake
 
 
 async def _cut_off(task: asyncio.Task[BaseChatMessage], attempt: Attempt, token: CancellationToken) -> None:

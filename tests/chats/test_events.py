@@ -49,6 +49,15 @@ EXAMPLES: list[BaseModel] = [
     ev.CodeFinished(key="code/0", language="python", exit_code=137, oom=True, files=(FILE,), not_kept=("x: big",)),
     ev.BudgetWarning(limit="turns", spent="8 of 10 turns"),
     ev.Warned(text="look", facts={"n": 1}),
+    ev.RunForked(parent="01kag", turn=3, head=40, edits={"model": "openai/gpt-5-mini"}),
+    ev.RequestAsked(
+        id="q1", key="ask-code/0", kind="code", digest="d", payload={"code": "print(4)"}, allow=("approve", "reject")
+    ),
+    ev.RequestDecided(id="q1", decision="reject", text="no", by="ann", digest="d", command=2),
+    ev.HumanSaid(message=SAID, to=("anna",), by="ann", command=3),
+    ev.PauseAsked(command=4, by="ann", now=True),
+    ev.StopAsked(command=5, by="ann", reason="enough"),
+    ev.CommandRefused(command=6, by="ann", reason="too late"),
 ]  # fmt: skip
 
 
@@ -102,7 +111,7 @@ def test_an_envelope_says_where_in_the_run_an_event_belongs() -> None:
     event = Event("run.paused", 3, 2, "anna", ev.RunPaused(reason="asked"), "model/0", 7, 12.5)
     assert event.envelope("r1") == {
         "v": VERSION, "seq": 7, "ts": 12.5, "run": "r1", "turn": 3, "attempt": 2, "type": "run.paused",
-        "participant": "anna", "span": "model/0", "data": {"reason": "asked"},
+        "participant": "anna", "span": "model/0", "data": {"reason": "asked", "waiting": []},
     }  # fmt: skip
 
 

@@ -1,0 +1,86 @@
+"""What a process that does not drive a run can do with it: look, say something, decide, ask it to pause or to end.
+
+Commands are posted to the store, from any process; whoever drives the run takes them in after the turns that are under
+way, or at once where they say `now`. Nobody needs to drive it at the time: a decision waits until somebody opens the
+run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from moot.chats.commands import Command, Decide
+from moot.chats.errors import UserError
+from moot.chats.events import Event, RequestAsked, RequestDecided, RunFinished, TurnFinished
+from moot.chats.find import find_run
+from moot.chats.home import open_store
+from moot.chats.requests import Request, Requests
+from moot.chats.store import Store
+
+Where = Store | Path | str | None
+"""A store, its file or folder; None: the user's own."""
+
+
+async def requests(run: str, store: Where = None) -> list[Request]:
+    """The questions of a run that wait for a person, oldest first. Raises UserError for an unknown run, StoreError."""
+    async with _opened(store) as kept:
+        return [*asked(await kept.load(await find_run(kept, run))).open.values()]
+
+
+async def post(run: str, command: Command, store: Where = None) -> None:
+    """Ask something of a run: `Say`, `Pause`, `End` or `Decide`. Durable when this returns; the same decision given
+    twice is given once.
+
+    Raises UserError for an unknown or finished run, and for a decision that cannot be taken (decided already, about
+    something else, not asked); StoreError.
+    """
+    async with _opened(store) as kept:
+        name = await find_run(kept, run)
+        events = await kept.load(name)
+        if events and isinstance(done := events[-1].data, RunFinished) and not done.cause:
+            raise UserError(
+                f"run {name} is finished ({done.outcome}: {done.reason}); nothing can be asked of it any more"
+            )
+        if isinstance(command, Decide):
+            refusal = asked(events).refusal(command.request, command.decision, command.digest)
+            if refusal is not None:
+                raise UserError(f"run {name}: {refusal}")
+        await kept.post(name, command.model_dump_json())
+
+
+async def watch(run: str, store: Where = None, *, after: int = 0) -> AsyncIterator[Event]:
+    """Every event with a higher `seq` than `after`, each after it was committed, until nobody drives the run."""
+    async with _opened(store) as kept:
+        async for event in kept.watch(await find_run(kept, run), after):
+            yield event
+
+
+def asked(events: Iterable[Event]) -> Requests:
+    """The questions to people in a journal."""
+    found = Requests()
+    for event in events:
+        match event.data:
+            case RequestAsked() as data:
+                found.ask(data, event.turn, event.participant, event.ts)
+            case RequestDecided() as data:
+                found.decide(data)
+            case TurnFinished():
+                found.drop(event.turn)
+    return found
+
+
+def last_command(events: Iterable[Event]) -> int:
+    """The number of the last command that a driver took in."""
+    return max((getattr(event.data, "command", 0) for event in events), default=0)
+
+
+@asynccontextmanager
+async def _opened(where: Where) -> AsyncIterator[Store]:
+    store, opened = open_store(where)
+    try:
+        yield store
+    finally:
+        if opened:
+            await store.close()

@@ -1,0 +1,52 @@
+"""What commands from outside come to in a run: the driver's side of `chats/commands.py`."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from autogen_agentchat.messages import TextMessage
+
+from moot.chats.commands import Command, Decide, End, Pause, Say, read_command
+from moot.chats.errors import did_you_mean
+from moot.chats.events import CommandRefused, HumanSaid, PauseAsked, RequestDecided, StopAsked
+from moot.chats.state import State
+
+Taken: TypeAlias = HumanSaid | PauseAsked | StopAsked | RequestDecided | CommandRefused
+
+
+def taken(state: State, number: int, posted: str) -> Taken:
+    """What a command comes to in the run as it stands: the event that says so."""
+    command = read_command(posted)
+    if command is None:
+        return CommandRefused(command=number, reason="it is no command that this version knows")
+    if (refusal := refused(state, command)) is not None:
+        return CommandRefused(command=number, by=command.by, reason=refusal)
+    match command:
+        case Pause(by=by, now=now):
+            return PauseAsked(command=number, by=by, now=now)
+        case End(by=by, now=now, reason=reason):
+            return StopAsked(command=number, by=by, now=now, reason=reason)
+        case Say(by=by, text=text, to=to):
+            source = by if by and by not in state.transcript.participants else "user"
+            return HumanSaid(command=number, by=by, to=to, message=TextMessage(content=text, source=source))
+        case Decide(by=by, request=request, decision=decision, text=text, digest=digest):
+            return RequestDecided(command=number, by=by, id=request, decision=decision, text=text, digest=digest)
+
+
+def refused(state: State, command: Command) -> str | None:
+    """Why a command changes nothing in the run as it stands, if so."""
+    if isinstance(command, Decide):
+        return state.requests.refusal(command.request, command.decision, command.digest)
+    return _unheard(state, command) if isinstance(command, Say) else None
+
+
+def _unheard(state: State, command: Say) -> str | None:
+    """Why nobody would hear it, if so."""
+    if not command.text.strip():
+        return "there is nothing in it to say"
+    known = state.transcript.participants
+    stranger = next((name for name in command.to or () if name not in known), None)
+    if stranger is None:
+        return None
+    hint = did_you_mean(stranger, known)
+    return f"{stranger!r} is no participant" + (f" ({hint})" if hint else "")
