@@ -3,7 +3,8 @@
 The tree:
 
     ModelError            a model cannot be used: its name, its key, its package
-    └── PlaybookError     a playbook file is not what the format asks for (the author of that file)
+    ├── PlaybookError     a playbook file is not what the format asks for (the author of that file)
+    └── TapeError         a tape cannot be read or written, or has no reply to what is asked (who recorded it)
 """
 
 from __future__ import annotations
@@ -15,3 +16,7 @@ class ModelError(Exception):
 
 class PlaybookError(ModelError):
     """A playbook file does not follow the format. The message names file, line, column and part."""
+
+
+class TapeError(ModelError):
+    """A tape cannot be read or written, or a request is not on it. A miss shows in what the request differs."""

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from moot.agents.errors import ModelError
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from moot.agents.playbook import Playbook
 
-ModelKind: TypeAlias = Literal["scripted", "real"]
-EXPECTED = "expected playbook:FILE, openai/NAME or {base_url, model}"
-_PREFIXES = ("playbook:", "openai/")
+ModelKind: TypeAlias = Literal["scripted", "replayed", "real"]
+EXPECTED = "expected playbook:FILE, replay:TAPE, openai/NAME or {base_url, model}"
+_PREFIXES = ("playbook:", "replay:", "openai/")
 _OPENAI_KEY = "OPENAI_API_KEY"
 _ENV = re.compile(r"\$\{env:(\w+)\}")
 
@@ -57,15 +57,21 @@ def check_name(model: str) -> None:
 
 
 def resolve(model: str | ModelSpec | ChatCompletionClient, *, part: str, playbooks: Callable[[str], Playbook]) -> Model:
-    """The model of that name, for a participant whose script, if it is scripted, is `part`.
+    """The model of that name, for a participant whose script or recorded calls, if there are any, are those of `part`.
 
-    `playbooks` finds a playbook by name or file. `ModelError` says what is missing: a key, a package, a playbook.
+    `playbooks` finds a playbook by name or file. `ModelError` says what is missing: a key, a package, a playbook, a
+    tape.
     """
     if isinstance(model, ModelSpec):
         return _compatible(model)
     if not isinstance(model, str):
-        return own_model(model)
+        return _seated(model, part, playbooks)
     check_name(model)
+    if model.startswith("replay:"):
+        from moot.agents.replay_client import replay
+
+        tape, _, other = model.removeprefix("replay:").partition("#")
+        return replay(tape, part=other).seated(part)
     if model.startswith("playbook:"):
         from moot.agents.playbook_client import PlaybookClient
 
@@ -92,10 +98,25 @@ def _compatible(spec: ModelSpec) -> Model:
     return Model(compatible_client(spec.model, key or "none", spec.base_url), name, "real", spec.price, made=True)
 
 
+def _seated(client: ChatCompletionClient, part: str, playbooks: Callable[[str], Playbook]) -> Model:
+    """A client that somebody made. One that records or replays keeps the calls of each participant apart."""
+    from moot.agents.replay_client import ReplayClient
+    from moot.agents.tape_client import RecordingClient
+
+    if isinstance(client, RecordingClient):
+        return client.seated(part, playbooks)
+    return client.seated(part) if isinstance(client, ReplayClient) else own_model(client)
+
+
 def own_model(client: ChatCompletionClient) -> Model:
-    """A client that somebody made."""
-    if getattr(client, "model_kind", "real") == "scripted":
-        return Model(client, str(getattr(client, "name", type(client).__name__)), "scripted", FREE)
+    """A client that somebody made. Raises ModelError for one that records, where the model it is to ask is missing."""
+    from moot.agents.tape_client import RecordingClient
+
+    if isinstance(client, RecordingClient):
+        return replace(client.model, client=client, made=False)
+    kind: ModelKind = getattr(client, "model_kind", "real")
+    if kind != "real":
+        return Model(client, str(getattr(client, "name", type(client).__name__)), kind, FREE)
     called = getattr(client, "_create_args", {}).get("model") if _is_openai(client) else None
     name = f"openai/{called}" if isinstance(called, str) else type(client).__name__
     return Model(client, name, "real", price_of(name))
@@ -135,12 +156,14 @@ def _place(base_url: str) -> str:
 def _meant(model: str) -> str:
     """A suggestion, where the name is nearly right."""
     head = re.split(r"[:/]", model, maxsplit=1)
+    if model.startswith("replay:"):
+        return " (name the tape: replay:tape.jsonl)"
     if model.startswith(_PREFIXES):
         return ""
     if len(head) == 2 and head[1]:
-        close = difflib.get_close_matches(head[0].lower(), ["playbook", "openai"], n=1)
+        close = difflib.get_close_matches(head[0].lower(), ["playbook", "replay", "openai"], n=1)
         if close:
-            return f" (did you mean '{close[0]}{':' if close[0] == 'playbook' else '/'}{head[1]}'?)"
+            return f" (did you mean '{close[0]}{'/' if close[0] == 'openai' else ':'}{head[1]}'?)"
     elif model and price_of(f"openai/{model}") is not None:
         return f" (did you mean 'openai/{model}'?)"
     return ""

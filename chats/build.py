@@ -10,14 +10,19 @@ from moot.agents.assistant import Assistant
 from moot.agents.errors import PlaybookError
 from moot.agents.executor import Executor
 from moot.agents.models import ModelSpec, check_name
+from moot.agents.origins import REPLAY
 from moot.agents.playbook import Playbook
 from moot.agents.prices import Price
+from moot.agents.replay_client import ReplayClient
+from moot.agents.tape import Tape
+from moot.agents.tape_client import record
 from moot.chats.chat import Chat, Participant
 from moot.chats.chat_file import AssistantEntry, ExecutorEntry, ModelEntry, StopQuestion
 from moot.chats.check import priced
 from moot.chats.errors import StoreError, UserError
 from moot.chats.result import ResultSpec
 from moot.chats.spec import ResolvedSpec, load_chat_file
+from moot.chats.tapes import kept_tapes, tapes_of
 from moot.chats.templates import find_playbook_from
 from moot.termination.limits import Limits
 from moot.termination.outcome import Outcome
@@ -25,6 +30,7 @@ from moot.termination.rules import AllOf, AnyOf, Rule, code_succeeded, says
 
 Playbooks = Callable[[str], Playbook]
 _SCRIPTED = "playbook:"
+_NO_TAPES: Mapping[str, Tape] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,8 @@ def load_chat(
     """Read a chat file. `sets` are dotted paths with their values (`inputs.x`, `limits.rounds`), `task` replaces the
     file's own, `model` every assistant's. With `sandbox="none"` code is not run but shown as skipped.
 
-    Raises SpecError with everything that is wrong in the file, UserError, and PlaybookError for a playbook.
+    Raises SpecError with everything that is wrong in the file, UserError, PlaybookError for a playbook, TapeError for a
+    tape.
     """
     given = {**(sets or {}), **({"model": _from_here(model)} if model is not None else {})}
     spec = load_chat_file(path, sets=given, task=task, check_model=check_name, priced=_priced)
@@ -58,6 +65,8 @@ def load_chat(
     base = spec.base_dir or Path.cwd()
     texts = _playbooks(spec, lambda name: find_playbook_from(base, name))
     source: dict[str, object] = {"resolved": spec.to_json(), "playbooks": texts, "sandbox": sandbox}
+    if tapes := kept_tapes(spec.chat, base):
+        source["tapes"] = tapes
     return Loaded(_chat(spec, texts, source), spec.chat.task, spec)
 
 
@@ -69,15 +78,27 @@ def chat_from_source(source: Mapping[str, object]) -> Chat:
     return _chat(ResolvedSpec.from_json(resolved), texts, dict(source))
 
 
+def recorded(chat: Chat, tape: Path) -> Chat:
+    """The same chat, the answers of its models written to a tape. Raises UserError where no model is asked."""
+    kept = [
+        replace(p, model=record(asked, tape)) if isinstance(p, Assistant) and (asked := p.model or chat.model) else p
+        for p in chat.participants
+    ]
+    if not any(isinstance(p, Assistant) for p in kept):
+        raise UserError(f"chat {chat.name!r} has no assistants: there is nothing to record")
+    return replace(chat, participants=tuple(kept))
+
+
 def _chat(spec: ResolvedSpec, texts: Mapping[str, str], source: dict[str, object]) -> Chat:
     file = spec.chat
     chosen = file.result
+    tapes = tapes_of(source)
     return Chat(
-        tuple(_participant(spec, name, source) for name in file.participants),
+        tuple(_participant(spec, name, source, tapes) for name in file.participants),
         speakers=spec.policy(),
         stop=_any_of(file.stop),
         limits=Limits(**file.limits.model_dump()),
-        model=_model(file.model),
+        model=_model(file.model, tapes),
         name=file.name,
         result=ResultSpec(chosen.from_, chosen.extract) if chosen.from_ or chosen.extract else None,
         playbooks=lambda name: Playbook.parse(texts[name], name),
@@ -85,7 +106,7 @@ def _chat(spec: ResolvedSpec, texts: Mapping[str, str], source: dict[str, object
     )
 
 
-def _participant(spec: ResolvedSpec, name: str, source: Mapping[str, object]) -> Participant:
+def _participant(spec: ResolvedSpec, name: str, source: Mapping[str, object], tapes: Mapping[str, Tape]) -> Participant:
     entry = spec.chat.participants[name]
     if isinstance(entry, AssistantEntry):
         return Assistant(
@@ -94,7 +115,7 @@ def _participant(spec: ResolvedSpec, name: str, source: Mapping[str, object]) ->
             goal=entry.goal or "",
             backstory=entry.backstory or "",
             description=entry.description or "",
-            model=_model(entry.model),
+            model=_model(entry.model, tapes),
             part=entry.part or "",
         )
     paths = dict(spec.files)
@@ -124,9 +145,12 @@ def _rule(asked: StopQuestion, id: str, outcome: Outcome) -> Rule:
     return AllOf(id=id, rules=parts, outcome=outcome) if asked.all else AnyOf(id=id, rules=parts, outcome=outcome)
 
 
-def _model(model: str | ModelEntry | None) -> str | ModelSpec | None:
+def _model(
+    model: str | ModelEntry | None, tapes: Mapping[str, Tape] = _NO_TAPES
+) -> str | ModelSpec | ReplayClient | None:
     if not isinstance(model, ModelEntry):
-        return model
+        name, _, part = (model or "").removeprefix(REPLAY).partition("#")
+        return ReplayClient(tapes[name], part) if model and model.startswith(REPLAY) and name in tapes else model
     price = model.price
     known = Price(price.input_per_million, price.output_per_million, "the chat file") if price is not None else None
     return ModelSpec(model.base_url, model.model, model.api_key, known)
@@ -137,10 +161,11 @@ def _priced(model: str | ModelEntry) -> bool:
 
 
 def _from_here(model: str) -> str:
-    """A playbook named on the command line counts from the working directory, where it is there."""
-    name, hash_, part = model.removeprefix(_SCRIPTED).partition("#")
-    if model.startswith(_SCRIPTED) and (path := Path.cwd() / name).is_file():
-        return f"{_SCRIPTED}{path}{hash_}{part}"
+    """A playbook or a tape named on the command line counts from the working directory, where it is there."""
+    prefix = next((each for each in (_SCRIPTED, REPLAY) if model.startswith(each)), None)
+    name, hash_, part = model.removeprefix(prefix or "").partition("#")
+    if prefix is not None and (path := Path.cwd() / name).is_file():
+        return f"{prefix}{path}{hash_}{part}"
     return model
 
 

@@ -13,6 +13,7 @@ from moot.agents.assistant import Assistant
 from moot.agents.executor import Executor
 from moot.agents.models import ModelSpec, check_name, own_model
 from moot.agents.prices import FREE, Price, price_of
+from moot.agents.tape_client import RecordingClient
 from moot.chats.edges import name_refusal
 from moot.chats.errors import Problem, SpecError, UserError, did_you_mean
 from moot.chats.graph import Graph
@@ -149,14 +150,18 @@ def _model_of(chat: Chat, participant: Participant) -> AnyModel | None:
 
 
 def priced(model: AnyModel) -> bool:
-    """Whether the price of a model is known; a scripted one costs nothing. Raises ModelError for an unknown name."""
+    """Whether the price of a model is known; a scripted or replayed one costs nothing. Raises ModelError for an unknown
+    name.
+    """
     return _price(model) is not None
 
 
 def _price(model: AnyModel) -> Price | None:
+    if isinstance(model, RecordingClient):
+        return _price(model.given)
     if isinstance(model, ModelSpec):
         return model.price
     if not isinstance(model, str):
         return own_model(model).price
     check_name(model)
-    return FREE if model.startswith("playbook:") else price_of(model)
+    return FREE if model.startswith(("playbook:", "replay:")) else price_of(model)

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
+from moot.agents.origins import honest
 from moot.agents.ran import RanBlock, StoredFile
 from moot.chats.clean import clean, clean_line, shown_json
 from moot.chats.events import Event, RunCreated
-from moot.chats.story import Block, Note, Story, Telling
+from moot.chats.notes import Asked, Note
+from moot.chats.story import Block, Story, Telling
 from moot.termination.ledger import Usage
 from moot.termination.limits import Limits
 
@@ -57,8 +59,7 @@ def _facts(story: Story, created: RunCreated) -> list[str]:
         "Moot": created.moot,
     }
     lines = [f"- {name}: {_inline(value)}" for name, value in facts.items()]
-    if created.model_kind in ("scripted", "mixed"):
-        lines.append("- PLAYBOOK MODEL: scripted replies; real speakers, sandbox and budget")
+    lines += [f"- {_inline(words)}" for words in honest(created.model_kind, [*created.models.values()])]
     for who, files in created.inputs.items():
         lines += [f"- Input of {_inline(who)}: {_file(file)}" for file in files]
     return lines

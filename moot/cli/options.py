@@ -39,10 +39,15 @@ Display = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON value on stdout.")]
 SandboxOption = Annotated[SandboxKind, typer.Option(help="none: code is shown as skipped, and the run fails.")]
 Run = Annotated[str, typer.Argument(help="The run's id, or the beginning of it.")]
+Record = Annotated[
+    Path | None,
+    typer.Option(help="Write each model's answers to this tape; replay it with --model replay:FILE.", metavar="FILE"),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="An input (inputs.x=...) or any key of the file. Repeatable."),
 ]
 Model = Annotated[
-    str | None, typer.Option(help="The model of every assistant: playbook:FILE or openai/NAME.", metavar="NAME")
+    str | None,
+    typer.Option(help="The model of every assistant: playbook:FILE, replay:TAPE or openai/NAME.", metavar="NAME"),
 ]

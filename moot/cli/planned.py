@@ -48,9 +48,8 @@ class Planned:
     def words(self) -> str:
         """In one line."""
         if self.role == "assistant":
-            kind = (
-                " (scripted)" if self.model_kind == "scripted" else "" if self.priced or self.missing else " (unpriced)"
-            )
+            kind = "" if self.priced or self.missing else " (unpriced)"
+            kind = f" ({self.model_kind})" if self.model_kind in ("scripted", "replayed") else kind
             return f"assistant  {self.model}{kind}{'  NOT READY' if self.missing else ''}"
         if self.role != "executor":
             return self.role

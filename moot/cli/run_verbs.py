@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from moot.cli.edge import drive
 from moot.cli.exit_codes import ExitCode
-from moot.cli.options import Artifacts, Display, Json, Mode, Model, Run, SandboxKind, SandboxOption, Set
+from moot.cli.options import Artifacts, Display, Json, Mode, Model, Record, Run, SandboxKind, SandboxOption, Set
 
 if TYPE_CHECKING:
     from moot.chats.chat import Chat
@@ -32,9 +33,10 @@ def run(
     display: Display = Mode.AUTO,
     json: Json = False,
     sandbox: SandboxOption = SandboxKind.DOCKER,
+    record: Record = None,
 ) -> None:
     """Run a chat to its end. The result goes to stdout, everything else to stderr."""
-    from moot.chats.build import load_chat
+    from moot.chats.build import load_chat, recorded
     from moot.cli.chats_named import chat_path, given
     from moot.cli.driving import Wanted
 
@@ -42,7 +44,8 @@ def run(
     limits = {f"limits.{name}": f"{value}" for name, value in flags.items() if value is not None}
     sets = {**given(set_ or []), **limits}
     loaded = load_chat(chat_path(chat), sets=sets, task=task, model=model, sandbox=sandbox)
-    raise typer.Exit(drive(_start(loaded.chat, loaded.task, Wanted(display, json, artifacts), checked=True)))
+    asked = loaded.chat if record is None else recorded(loaded.chat, record)
+    raise typer.Exit(drive(_start(asked, loaded.task, Wanted(display, json, artifacts), checked=True)))
 
 
 def demo(
@@ -71,11 +74,12 @@ def resume(
     artifacts: Artifacts = None,
     display: Display = Mode.AUTO,
     json: Json = False,
+    record: Record = None,
 ) -> None:
     """Go on with a run that was paused, interrupted or killed."""
     from moot.cli.driving import Wanted
 
-    raise typer.Exit(drive(_resume(run, Wanted(display, json, artifacts))))
+    raise typer.Exit(drive(_resume(run, Wanted(display, json, artifacts), record)))
 
 
 async def _start(chat: Chat, task: str, wanted: Wanted, *, checked: bool) -> ExitCode:
@@ -98,9 +102,12 @@ async def _start(chat: Chat, task: str, wanted: Wanted, *, checked: bool) -> Exi
             await store.close()
 
 
-async def _resume(run: str, wanted: Wanted) -> ExitCode:
+async def _resume(run: str, wanted: Wanted, record: Path | None) -> ExitCode:
+    from moot.chats.build import recorded
+    from moot.chats.events import RunCreated
     from moot.chats.find import find_run
     from moot.chats.home import open_store
+    from moot.chats.rebuild import rebuild
     from moot.chats.run import open_run
     from moot.cli import artifact_files
     from moot.cli.conduct import Interrupts
@@ -113,8 +120,10 @@ async def _resume(run: str, wanted: Wanted) -> ExitCode:
         store, _ = open_store()
         try:
             name = await find_run(store, run)
-            past = len(await store.load(name))
+            events = await store.load(name)
+            made = events[0].data if record is not None and events else None
+            chat = recorded(rebuild(name, made), record) if record and isinstance(made, RunCreated) else None
             going = Drive(store, display_for(wanted.display, json=wanted.json), interrupts, wanted)
-            return await going.conduct(lambda: open_run(name, store=store), past)
+            return await going.conduct(lambda: open_run(name, chat=chat, store=store), len(events))
         finally:
             await store.close()

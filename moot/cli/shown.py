@@ -14,6 +14,7 @@ from rich.text import Text
 from moot.agents.blocks import Block as Program
 from moot.agents.blocks import find_blocks
 from moot.agents.fences import fences
+from moot.agents.origins import honest, short_name
 from moot.agents.ran import RanBlock
 from moot.chats.clean import clean_line
 from moot.chats.events import SpeakerSelected
@@ -25,7 +26,6 @@ from moot.termination.outcome import Outcome
 
 MARKS = "●▲■◆★✚▼◇"
 COLORS = ("cyan", "magenta", "yellow", "green", "blue", "bright_cyan", "bright_magenta", "bright_yellow")
-PLAYBOOK = "PLAYBOOK MODEL: scripted replies; real speakers, sandbox and budget"
 INDENT = 3
 REASON_CHARACTERS = 80
 """What is shown of the reason for a goal: the answer it quotes stands right above."""
@@ -87,16 +87,16 @@ def header(story: Story, short: str) -> Iterable[RenderableType]:
     created = story.created
     if created is None:
         return
-    scripted = created.model_kind in ("scripted", "mixed")
     names = list(dict.fromkeys(created.models.values()))
-    models = ", ".join(f"{clean_line(n, 60)}{' (scripted)' if n.startswith('playbook:') else ''}" for n in names)
+    called = [short_name(name) for name in names]
+    models = ", ".join(dict.fromkeys(f"{clean_line(name, 60)}{kind}" for name, kind in called))
     limits = Limits(**created.limits).words()  # type: ignore[arg-type]
     line = Text.assemble(("run ", "dim"), (short, "bold"), f"  {clean_line(created.chat, 40)}")
     if models:
         line.append(f"  {models}")
     yield line.append(f"  limits {limits}", style="dim")
-    if scripted:
-        yield Text(PLAYBOOK, style="yellow")
+    for words in honest(created.model_kind, names):
+        yield Text(clean_line(words), style="yellow")
 
 
 def task(text: str) -> RenderableType:

@@ -46,7 +46,9 @@ def _find(model: str | ModelSpec) -> Model:
 # --- names ---
 
 
-@pytest.mark.parametrize("name", ["playbook:research", "playbook:./a/b.yaml", "playbook:x#other", "openai/gpt-5-mini"])
+@pytest.mark.parametrize(
+    "name", ["playbook:research", "playbook:x#other", "replay:./a/b.jsonl", "replay:x#other", "openai/gpt-5-mini"]
+)
 def test_a_known_form_of_name_is_accepted_without_a_file_or_a_key(name: str) -> None:
     check_name(name)
 
@@ -62,6 +64,9 @@ def test_a_known_form_of_name_is_accepted_without_a_file_or_a_key(name: str) -> 
         ("opanai/gpt-4o", " (did you mean 'openai/gpt-4o'?)"),
         ("OpenAI/gpt-4o", " (did you mean 'openai/gpt-4o'?)"),
         ("openai:gpt-4o", " (did you mean 'openai/gpt-4o'?)"),
+        ("replay:", " (name the tape: replay:tape.jsonl)"),
+        ("replay:#coder", " (name the tape: replay:tape.jsonl)"),
+        ("reply:a.jsonl", " (did you mean 'replay:a.jsonl'?)"),
         ("playbok:research", " (did you mean 'playbook:research'?)"),
         ("gpt-4o", " (did you mean 'openai/gpt-4o'?)"),
     ],
@@ -69,7 +74,7 @@ def test_a_known_form_of_name_is_accepted_without_a_file_or_a_key(name: str) -> 
 def test_an_unknown_name_is_refused_with_what_is_expected(name: str, hint: str) -> None:
     with pytest.raises(ModelError) as caught:
         check_name(name)
-    expected = "expected playbook:FILE, openai/NAME or {base_url, model}"
+    expected = "expected playbook:FILE, replay:TAPE, openai/NAME or {base_url, model}"
     assert str(caught.value) == f"unknown model '{name}': {expected}{hint}"
 
 

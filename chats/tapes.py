@@ -1,0 +1,51 @@
+"""The tapes that a chat file is replayed from: found beside it, and kept for whoever resumes its run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from moot.agents.errors import TapeError
+from moot.agents.origins import REPLAY
+from moot.agents.tape import Tape
+from moot.chats.chat_file import AssistantEntry, ChatFile
+from moot.chats.errors import StoreError
+
+KEPT_CHARACTERS = 2_000_000
+"""A longer tape is not copied into the first event of each run: its path and its digest are."""
+
+
+def kept_tapes(chat: ChatFile, base: Path) -> dict[str, dict[str, str]]:
+    """What a run's first event says of each tape, by the name that the chat file has for it. Raises TapeError."""
+    kept: dict[str, dict[str, str]] = {}
+    for name, entry in chat.participants.items():
+        model = (entry.model or chat.model) if isinstance(entry, AssistantEntry) else None
+        if not isinstance(model, str) or not model.startswith(REPLAY):
+            continue
+        file = model.removeprefix(REPLAY).partition("#")[0]
+        if file not in kept:
+            try:
+                tape = Tape.read((base / Path(file).expanduser()).absolute(), file)
+            except TapeError as error:
+                raise TapeError(f"participant {name!r}: {error}") from None
+            said = {"path": str(tape.path), "sha256": tape.digest}
+            kept[file] = {**said, "text": tape.text} if len(tape.text) <= KEPT_CHARACTERS else said
+    return kept
+
+
+def tapes_of(source: Mapping[str, object]) -> dict[str, Tape]:
+    """The tapes of a run's first event, by name. Raises TapeError for one that is gone or was changed, StoreError."""
+    kept = source.get("tapes", {})
+    if not isinstance(kept, dict) or not all(isinstance(said, dict) for said in kept.values()):
+        raise StoreError("the run's first event does not describe its tapes: it is damaged")
+    return {name: _tape(name, said) for name, said in kept.items()}
+
+
+def _tape(name: str, said: Mapping[str, str]) -> Tape:
+    path = Path(said["path"])
+    if "text" in said:
+        return Tape.parse(said["text"], name, path)
+    tape = Tape.read(path, name)
+    if tape.digest != said["sha256"]:
+        raise TapeError(f"tape {name!r} ({path}) was changed since the run was started: put the tape back as it was")
+    return tape
