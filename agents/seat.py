@@ -10,16 +10,16 @@ from typing import Any, Literal, NamedTuple, Protocol
 from weakref import WeakValueDictionary
 
 from autogen_agentchat.base import ChatAgent, Response
-from autogen_agentchat.messages import BaseChatMessage, MessageFactory, ModelClientStreamingChunkEvent
+from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, MessageFactory, ModelClientStreamingChunkEvent
 from autogen_core import CancellationToken
 from autogen_core.models import ChatCompletionClient
 
 from moot.agents.context import JournalContext, Mark
 from moot.agents.effects import Codec, Effect, effect
 from moot.agents.json_text import snapshot
-from moot.agents.written import Inner, check_written, writable
 from moot.termination.ledger import NOTHING, Cost
 
+Inner = BaseAgentEvent | BaseChatMessage
 Hear = Callable[[Inner], None]
 ModelKind = Literal["scripted", "replayed", "real"]
 
@@ -88,7 +88,7 @@ class Seat:
     _codec: Codec[WholeTurn] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._codec = Codec(_dump, self._load)
+        self._codec = Codec(_same, self._load)
 
     def take(self) -> bool:
         """Hold the agent until `shut`; False while another run holds it: an agent that is not copied has one memory."""
@@ -125,11 +125,9 @@ class Seat:
             if isinstance(item, Response):
                 reply = item
             else:
-                check_written(self.name, item)
                 hear(item)
         if reply is None:
             raise RuntimeError(f"{self.name} gave no response")
-        check_written(self.name, reply.chat_message)
         return reply.chat_message
 
     async def _whole_turn(self, inbox: Sequence[BaseChatMessage], token: CancellationToken, hear: Hear) -> WholeTurn:
@@ -204,9 +202,8 @@ _HELD: WeakValueDictionary[int, Seat] = WeakValueDictionary()
 """The seat that holds an agent, by the agent's `id`, which stays its own as long as the seat is there."""
 
 
-def _dump(done: WholeTurn) -> object:
-    inner, reply = [writable(item) for item in done.inner], writable(done.reply)
-    return {"inner": inner, "reply": reply, "state": done.state, "tokens": done.tokens}
+def _same(done: WholeTurn) -> object:
+    return done
 
 
 def _tokens(messages: Sequence[Inner]) -> tuple[int, int]:
