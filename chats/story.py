@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 from moot.agents.ran import RanBlock, StoredFile
 from moot.chats import events as ev
+from moot.chats import notes
 from moot.chats.events import Event, RunCreated, RunFinished, SpeakerSelected
+from moot.chats.notes import Asked, Note
+from moot.chats.requests import Request
 from moot.termination.ledger import Cost, Usage
 
 
@@ -38,15 +41,6 @@ class Telling:
     usage: Usage = field(default_factory=Usage)
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something besides the turns, in its place: after which turn, of what kind, in words."""
-
-    turn: int
-    kind: str
-    text: str
-
-
 class Story:
     """One run, told. `apply` takes every event once, in order; what it does not know changes nothing."""
 
@@ -60,13 +54,19 @@ class Story:
         self.by_participant: dict[str, Usage] = {}
         self.files: dict[tuple[str, str], StoredFile] = {}
         """What code left, by who ran it and the file's name: the newest content."""
-        """The newest content of each name."""
+        self.asked: dict[str, Asked] = {}
+        """Every question to a person, by its id."""
         self.finished: RunFinished | None = None
+        self.forked: ev.RunForked | None = None
+        """Where it comes from. What was spent before is not told as this run's."""
         self.paused = ""
+        """Why it was left, where it was left on purpose."""
         self.started = 0.0
         self.seconds = 0.0
         """Of work, also in attempts that came to nothing."""
         self._kinds: dict[str, str] = {}
+        self._again: set[str] = set()
+        """Effects in doubt of which it was said that they are made again."""
 
     @classmethod
     def of(cls, run: str, events: Iterable[Event]) -> Story:
@@ -80,6 +80,11 @@ class Story:
     def count(self) -> int:
         """How many turns have been taken."""
         return sum(t.finished for t in self.turns.values())
+
+    @property
+    def waiting(self) -> list[Request]:
+        """The questions that nobody has decided yet, oldest first."""
+        return [asked.request for asked in self.asked.values() if asked.waits]
 
     @property
     def executors(self) -> frozenset[str]:
@@ -111,10 +116,18 @@ class Story:
                 self._note("budget", f"{spent} are spent")
             case ev.Warned(text=text):
                 self._note("warning", text)
+            case ev.RequestDecided() as data:
+                self._decided(data)
             case data:
-                self._driven(data)
+                self._driven(data, event.ts)
 
-    def _driven(self, data: object) -> None:
+    def _decided(self, data: ev.RequestDecided) -> None:
+        asked = self.asked.get(data.id)
+        if asked is not None and asked.decided is None:
+            asked.decided = data
+        self.notes.append(notes.decided(asked, data))
+
+    def _driven(self, data: object, ts: float) -> None:
         match data:
             case ev.RunStarted():
                 self.finished, self.paused = None, ""
@@ -124,8 +137,19 @@ class Story:
             case ev.RunPaused(reason=reason):
                 self.paused = reason
                 self._note("paused", reason)
+            case ev.HumanSaid() as said:
+                self.notes.append(notes.said(said, text_of(said.message), self.count))
+            case ev.RunForked():
+                self._forked(data, ts)
             case _:
-                pass
+                if (note := notes.command(data, self.count)) is not None:
+                    self.notes.append(note)
+
+    def _forked(self, data: ev.RunForked, ts: float) -> None:
+        self.forked, self.started, self.paused = data, ts, ""
+        self.usage, self.by_participant, self.seconds = Usage(), {}, 0.0
+        changed = "".join(f"; {place}: {text}" for place, text in data.edits.items())
+        self._note("forked", f"forked from {data.parent}@{data.turn}{changed}")
 
     def _turn(self, event: Event) -> None:
         turn = self.turns.setdefault(event.turn, Telling(event.turn, event.participant))
@@ -143,8 +167,7 @@ class Story:
             case ev.TurnFinished(reply=reply, seconds=seconds):
                 turn.finished, turn.text, turn.seconds = True, text_of(reply), seconds
                 self.seconds += seconds
-                ran = [b.ran for b in turn.blocks.values() if b.ran]
-                self.files.update(((turn.participant, f.name), f) for block in ran for f in block.files)
+                self._left(turn)
             case ev.TurnFailed(error=error, seconds=seconds):
                 self.seconds += seconds
                 self._note("failed", f"attempt {event.attempt} of {turn.participant} failed: {error}", event.turn)
@@ -153,8 +176,37 @@ class Story:
                 self._note(
                     "abandoned", f"attempt {event.attempt} of {turn.participant} was given up: {why}", event.turn
                 )
-            case ev.Warned(text=text):
-                self._note("warning", text, event.turn)
+            case ev.RequestAsked() as data:
+                self._asked(event, data)
+            case _:
+                self._doubted(event)
+
+    def _left(self, turn: Telling) -> None:
+        """What a turn leaves when it is over."""
+        ran = [b.ran for b in turn.blocks.values() if b.ran]
+        self.files.update(((turn.participant, f.name), f) for block in ran for f in block.files)
+        for asked in self.asked.values():
+            if asked.request.turn == turn.number and asked.waits:
+                asked.dropped = True
+
+    def _asked(self, event: Event, data: ev.RequestAsked) -> None:
+        request = Request(
+            id=data.id, kind=data.kind, participant=event.participant, turn=event.turn, payload=data.payload,
+            digest=data.digest, allow=data.allow, asked=event.ts, key=data.key,
+        )  # fmt: skip
+        self.asked[data.id] = Asked(request)
+        body = notes.payload(request)
+        self.notes.append(Note(event.turn, "asked", f"{data.id}: {notes.question(request)}", body, event.participant))
+
+    def _doubted(self, event: Event) -> None:
+        match event.data:
+            case ev.EffectUnknown(key=key, then=then) as data:
+                self.notes.append(notes.doubt(event, data, self._kinds.get(f"{event.turn}/{key}", "")))
+                if then == "retry":
+                    self._again.add(key)
+            case ev.Warned(text=text, facts=facts):
+                if "kind" not in facts or facts.get("key") not in self._again:  # said already
+                    self._note("warning", text, event.turn)
             case _:
                 pass
 

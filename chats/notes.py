@@ -1,0 +1,113 @@
+"""What happens in a run besides its turns, in words: questions to people and their answers, what somebody asked of the
+run from outside, effects that nobody knows the end of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from moot.chats import events as ev
+from moot.chats.events import Event, RequestDecided
+from moot.chats.requests import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something besides the turns, in its place: after which turn, of what kind, in words on one line."""
+
+    turn: int
+    kind: str
+    text: str
+    body: str = ""
+    """What was said, as it was said: any number of lines."""
+    by: str = ""
+    """Who said it, where it was somebody."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """A question to a person, and what became of it."""
+
+    request: Request
+    decided: RequestDecided | None = None
+    dropped: bool = False
+    """Whether its turn ended without an answer: nobody waits for one any more."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether somebody is to decide it."""
+        return self.decided is None and not self.dropped
+
+
+VERDICTS: Mapping[str, str] = {"approve": "approved", "reject": "rejected", "respond": "answered"}
+"""What was done to a question, by verdict."""
+_DOUBTS = {
+    "retry": "it is made again",
+    "park": "a person is asked",
+    "found": "it was looked up, and what came of it counts",
+    "given up": "it is not asked for again",
+}
+
+
+def question(request: Request) -> str:
+    """`ann asks whether to run this code`."""
+    facts, who = request.payload, request.participant or "somebody"
+    match request.kind:
+        case "code":
+            return f"{who} asks whether to run this code"
+        case "tool":
+            return f"{who} asks whether to call {facts.get('tool', 'a tool')}"
+        case "input":
+            return f"{who} asks for an answer"
+        case "doubt":
+            what = f"{facts.get('effect', 'effect')} {facts.get('key', '')}".strip()
+            return f"{who}: nobody knows whether {what} was made before its process died; is it to be made again?"
+        case kind:
+            return f"{who} asks for a decision ({kind})"
+
+
+def payload(request: Request) -> str:
+    """What is decided about, as text: the prompt, the code, the arguments; JSON where it is none of these."""
+    facts = request.payload
+    for name in ("prompt", "code"):
+        if isinstance(text := facts.get(name), str):
+            return text
+    shown = facts.get("arguments", {}) if request.kind == "tool" else facts
+    return json.dumps(shown, ensure_ascii=False, indent=2)
+
+
+def decided(asked: Asked | None, data: RequestDecided) -> Note:
+    """Who decided what, in the turn it was asked in."""
+    who = data.by or "somebody"
+    text = f"{data.id} {VERDICTS[data.decision]} by {who}"
+    return Note(asked.request.turn if asked is not None else 0, "decided", text, data.text, who)
+
+
+def doubt(event: Event, data: ev.EffectUnknown, kind: str) -> Note:
+    """What was done about an effect of which nobody knows the end."""
+    what = f"{kind} {data.key}".strip()
+    became = _DOUBTS.get(data.then, data.then)
+    text = f"{event.participant}: {what} was under way when its process ended: {became}"
+    return Note(event.turn, "doubt", text)
+
+
+def said(data: ev.HumanSaid, text: str, turn: int) -> Note:
+    """What a person said, after that turn."""
+    whom = ", ".join(data.to) if data.to is not None else "everybody"
+    return Note(turn, "said", f"{data.by or 'somebody'} to {whom}", text, data.by)
+
+
+def command(data: object, turn: int) -> Note | None:
+    """What somebody outside asked of the run, None where it is no such event. `turn`: the last one taken."""
+    match data:
+        case ev.PauseAsked(by=by, now=now):
+            return Note(turn, "pause", f"{by or 'somebody'} asked to pause{' now' if now else ''}", by=by)
+        case ev.StopAsked(by=by, now=now, reason=reason):
+            why = f": {reason}" if reason else ""
+            return Note(turn, "stop", f"{by or 'somebody'} asked to stop{' now' if now else ''}{why}", by=by)
+        case ev.CommandRefused(by=by, reason=reason):
+            return Note(turn, "refused", f"what {by or 'somebody'} asked for changed nothing: {reason}", by=by)
+        case _:
+            return None
