@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 import uuid
+from collections.abc import Callable
 from typing import NamedTuple
 
 from moot.sandbox.owner import Owner, this_process
@@ -20,6 +21,10 @@ class Hold(NamedTuple):
     ticks: float = 0.0
 
 
+NOBODY = Hold(None, 0.0)
+"""Of a run that is not driven."""
+
+
 def new_owner() -> str:
     """A name for one driver in this process: `boot:namespace:pid:start:nonce`."""
     return f"{this_process()}:{uuid.uuid4().hex[:8]}"
@@ -31,7 +36,7 @@ def is_dead(owner: str) -> bool:
     return process is not None and process.life() == "dead"
 
 
-def is_held(hold: Hold, now: float) -> bool:
+def is_held(hold: Hold, now: float, dead: Callable[[str], bool] = is_dead) -> bool:
     """Whether the run is driven: its owner lives, as far as can be told, and its lease is not over.
 
     On the owner's machine that is a matter of the machine's own clock: when somebody sets the clock on the wall, no run
@@ -41,7 +46,7 @@ def is_held(hold: Hold, now: float) -> bool:
         return False
     here = hold.ticks and hold.owner.partition(":")[0] == _boot()
     over = hold.ticks <= time.monotonic() if here else hold.until <= now
-    return not over and not is_dead(hold.owner)
+    return not over and not dead(hold.owner)
 
 
 def pid_of(owner: str | None) -> str:
