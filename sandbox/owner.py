@@ -53,8 +53,13 @@ class Owner:
 
 def this_process() -> Owner:
     """The owner label of the process that asks (a fork is another owner)."""
+    return _process(os.getpid())
+
+
+@cache
+def _process(pid: int) -> Owner:
     boot, namespace = _machine()
-    return Owner(boot, namespace, os.getpid(), _started(os.getpid()) or "")
+    return Owner(boot, namespace, pid, _started(pid) or "")
 
 
 @cache
