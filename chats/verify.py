@@ -1,5 +1,6 @@
 """Whether a journal is what was written, and what it says: its rows beside the digest that was recorded with them, and
-its events folded again from the first and compared with what they claim.
+its events folded again from the first and compared with what they claim. What a fork copied is compared with the run
+that it was copied from.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from moot.chats.events import Event
 from moot.chats.result import result_of
 from moot.chats.state import State
 from moot.chats.store import Chain, Store
+from moot.chats.verify_fork import fork_problems, reworded_turns
 from moot.chats.verify_order import order_problems
 
 
@@ -25,8 +27,8 @@ async def verify_run(store: Store, run: str) -> list[str]:
     """Everything that is wrong with a run's journal, in words; empty when nothing is.
 
     Looks at the digest of the rows, at the order of events, turns, attempts and effects, at what `run.finished` and
-    the reports of code claim, and at the content of every file that is named. A run of agents with message types of
-    their own cannot be folded here, and says so.
+    the reports of code claim, at what was copied from another run, and at the content of every file that is named. A
+    run of agents with message types of their own cannot be folded here, and says so.
     """
     try:
         events, chain = await store.load(run), await store.chain(run)
@@ -37,6 +39,7 @@ async def verify_run(store: Store, run: str) -> list[str]:
     if not isinstance(events[0].data, ev.RunCreated):
         return [f"the first event is {events[0].type}, not run.created: what the run was made of is lost"]
     problems = [*_rows(chain), *_numbers(events), *order_problems(events), *_claims(run, events)]
+    problems += await fork_problems(store, events)
     return problems + [problem async for problem in _contents(store, events)]
 
 
@@ -57,7 +60,7 @@ def _numbers(events: Sequence[Event]) -> Iterator[str]:
 
 def _claims(run: str, events: Sequence[Event]) -> Iterator[str]:
     """Every `run.finished`, and every turn that ran code, beside the fold up to it."""
-    state, resumed = State(run, MessageFactory()), False
+    state, resumed, reworded = State(run, MessageFactory()), False, reworded_turns(events)
     for event in events:
         resumed = resumed or isinstance(event.data, ev.RunResumed)
         if isinstance(event.data, ev.RunFinished):
@@ -66,7 +69,7 @@ def _claims(run: str, events: Sequence[Event]) -> Iterator[str]:
             if not resumed:  # whoever drove it on may have brought a chat of their own
                 yield from _result(event.seq, event.data, state)
         try:
-            if isinstance(event.data, ev.TurnFinished):
+            if isinstance(event.data, ev.TurnFinished) and event.turn not in reworded:
                 yield from _code(event, event.data, state)
             state.apply(event)
         except StoreError as error:

@@ -1,0 +1,260 @@
+"""What may be changed in a fork: the chat it goes on with, and what was said last in the part that is copied."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from autogen_agentchat.messages import BaseChatMessage, TextMessage
+from autogen_core.models import AssistantMessage
+from pydantic import ValidationError
+
+from moot.agents.assistant import Assistant
+from moot.agents.models import check_name
+from moot.agents.origins import REPLAY
+from moot.chats.build import chat_from_source
+from moot.chats.chat import Chat, Participant
+from moot.chats.chat_file import AssistantEntry, ChatFile, ExecutorEntry, ModelEntry
+from moot.chats.check import priced
+from moot.chats.errors import SpecError, UserError, did_you_mean
+from moot.chats.events import EffectCompleted, Event, MessageSaid, TurnFinished
+from moot.chats.inputs import apply_sets
+from moot.chats.spec import ResolvedSpec
+from moot.chats.spec_checks import Checking, ModelChecks, check
+from moot.chats.spec_words import findings
+from moot.chats.tapes import kept_tapes
+from moot.chats.templates import find_playbook_from
+from moot.chats.yaml_source import Source, YamlValue
+
+_SCRIPTED = "playbook:"
+_MODEL_KEY = re.compile(r"(participants\.\w+\.)?model")
+_FILES_KEY = re.compile(r"(participants\.\w+\.)?sandbox\.files\b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edits:
+    """What is to be different in a fork. Everything is a text as it stands: inputs are not filled into it."""
+
+    model: str | None = None
+    """Of every assistant, also of those with one of their own."""
+    message: str | None = None
+    """What the last turn that is kept said instead."""
+    task: str | None = None
+    """What was asked instead."""
+    instructions: Mapping[str, str] = field(default_factory=dict)
+    """By participant."""
+    sets: Mapping[str, str] = field(default_factory=dict)
+    """Dotted paths of the chat file and their values, such as `limits.turns`; for chats that came from one."""
+
+    def __post_init__(self) -> None:
+        for what, text in (("new message", self.message), ("new task", self.task)):
+            if text is not None and not text.strip():
+                raise UserError(f"the {what} is empty: say what stands in its place")
+            try:
+                (text or "").encode()
+            except UnicodeEncodeError:
+                raise UserError(f"the {what} is not UTF-8 text") from None
+
+    def applied(self, chat: Chat) -> Chat:
+        """The chat that a fork of one of its runs goes on with; the chat itself where nothing of it is changed.
+
+        Raises UserError, SpecError, ModelError and PlaybookError for what cannot be.
+        """
+        if chat.source is not None:
+            changed = edited_source(chat.source, self)
+            return chat if changed == chat.source else chat_from_source(changed)
+        if self.sets:
+            raise UserError(
+                f"{next(iter(self.sets))} is a place in a chat file, and this chat was made of Python objects: "
+                "give the changed chat itself, chat=..."
+            )
+        if self.model is None and not self.instructions:
+            return chat
+        made = [p.name for p in chat.participants if isinstance(p, Assistant)]
+        for name in self.instructions:
+            if name not in made:
+                hint = did_you_mean(name, made) or f"assistants: {', '.join(made) or 'none'}"
+                raise UserError(f"{name!r} is no assistant(...), whose instructions could be others ({hint})")
+        if self.model is not None and not made:
+            raise UserError("no participant was made by assistant(...): give the changed chat itself, chat=...")
+        model = chat.model if self.model is None else self.model
+        return replace(chat, participants=[self._taking_part(p) for p in chat.participants], model=model)
+
+    def _taking_part(self, participant: Participant) -> Participant:
+        if not isinstance(participant, Assistant):
+            return participant
+        told = self.instructions.get(participant.name, participant.instructions)
+        return replace(participant, instructions=told, model=participant.model if self.model is None else None)
+
+
+NO_EDITS = Edits()
+
+
+def edited_source(source: Mapping[str, object], edits: Edits) -> dict[str, object]:
+    """What the first event of a fork keeps of its chat file. Raises SpecError with everything that is wrong in it,
+    UserError for what cannot be set afterwards, ModelError, PlaybookError, TapeError.
+    """
+    before, texts = ResolvedSpec.from_json(str(source["resolved"])), source["playbooks"]
+    if not isinstance(texts, dict):
+        raise UserError("the stored chat cannot be read: its playbooks are missing")
+    sets = _sets(edits)
+    if not sets:
+        return dict(source)
+    value = _value(json.loads(before.to_json())["chat"])
+    if edits.model is not None:
+        value = _without_own_models(value)
+    chat = _checked(apply_sets(Source("the chat", "", value, {}, {}), sets))
+    if tuple(chat.participants) != tuple(before.chat.participants):
+        raise UserError("a fork has the participants that the run had: begin a new run for others")
+    made = {**source, "resolved": ResolvedSpec(chat).to_json(), "playbooks": _playbooks(chat, texts)}
+    tapes = _tapes(chat, source.get("tapes", {}))
+    return {**made, "tapes": tapes} if tapes or "tapes" in source else made
+
+
+def _sets(edits: Edits) -> dict[str, str]:
+    """All that changes the chat file, by place."""
+    texts = {f"participants.{name}.instructions": text for name, text in edits.instructions.items()}
+    texts |= {"task": edits.task} if edits.task is not None else {}
+    sets = {**edits.sets, **({"model": edits.model} if edits.model is not None else {})}
+    for key in sets:
+        if key.partition(".")[0] == "inputs":
+            raise UserError(f"--set {key}: inputs were filled in when the run began: begin a new run for others")
+        if _FILES_KEY.match(key):
+            raise UserError(f"--set {key}: a fork works on the files that the run began with")
+        if key == "task":
+            raise UserError("--set task: the task was said when the run began: change it with --task")
+    models = {key: _from_here(text) for key, text in sets.items() if _MODEL_KEY.fullmatch(key)}
+    return {**sets, **models, **{key: f'"{text}"' for key, text in texts.items()}}
+
+
+def _from_here(model: str) -> str:
+    """A playbook or a tape that is named for a fork counts from the working directory, where it is there."""
+    prefix = next((each for each in (_SCRIPTED, REPLAY) if model.startswith(each)), None)
+    name, hash_, part = model.removeprefix(prefix or "").partition("#")
+    if prefix is not None and (path := Path.cwd() / name).is_file():
+        return f"{prefix}{path}{hash_}{part}"
+    return model
+
+
+def _value(stored: object) -> YamlValue:
+    """As a chat file is read: lists are tuples."""
+    if isinstance(stored, dict):
+        return {str(key): _value(item) for key, item in stored.items()}
+    if isinstance(stored, list):
+        return tuple(_value(item) for item in stored)
+    assert stored is None or isinstance(stored, str | int | float | bool)
+    return stored
+
+
+def _without_own_models(value: YamlValue) -> YamlValue:
+    if not isinstance(value, dict) or not isinstance(entries := value["participants"], dict):
+        return value
+    kept: dict[str, YamlValue] = {
+        name: {k: v for k, v in entry.items() if k != "model"} if isinstance(entry, dict) else entry
+        for name, entry in entries.items()
+    }
+    return {**value, "participants": kept}
+
+
+def _checked(source: Source) -> ChatFile:
+    try:
+        chat = ChatFile.model_validate(source.value)
+    except ValidationError as error:
+        problems = [*source.problems, *(finding.problem for finding in findings(error, source))]
+    else:
+        runs_code = frozenset(n for n, entry in chat.participants.items() if isinstance(entry, ExecutorEntry))
+        models = ModelChecks(check_name, _priced)
+        checking = Checking(chat, source, tuple(chat.participants), runs_code, frozenset(), models)
+        problems = [*source.problems, *check(checking)]
+        if not problems:
+            return chat
+    # there is no file to point into
+    raise SpecError(*(replace(each, line=None, column=None, excerpt=None) for each in dict.fromkeys(problems)))
+
+
+def _priced(model: str | ModelEntry) -> bool:
+    return model.price is not None if isinstance(model, ModelEntry) else priced(model)
+
+
+def _named(chat: ChatFile, prefix: str) -> dict[str, str]:
+    """The files of that kind that models are named after, by participant."""
+    entries = {n: entry for n, entry in chat.participants.items() if isinstance(entry, AssistantEntry)}
+    models = {name: entry.model or chat.model for name, entry in entries.items()}
+    named = {name: model for name, model in models.items() if isinstance(model, str) and model.startswith(prefix)}
+    return {name: model.removeprefix(prefix).partition("#")[0] for name, model in named.items()}
+
+
+def _playbooks(chat: ChatFile, known: Mapping[str, str]) -> dict[str, str]:
+    """The text of every playbook that is played: as it was kept, else as it stands in its file now."""
+    files = dict.fromkeys(_named(chat, _SCRIPTED).values())
+    return {file: known[file] if file in known else find_playbook_from(Path.cwd(), file).text for file in files}
+
+
+def _tapes(chat: ChatFile, known: object) -> dict[str, object]:
+    """What is kept of every tape that is replayed, likewise."""
+    if not isinstance(known, dict):
+        raise UserError("the stored chat cannot be read: its tapes are missing")
+    named = _named(chat, REPLAY)
+    new = {name: chat.participants[name] for name, file in named.items() if file not in known}
+    kept = kept_tapes(chat.model_copy(update={"participants": new}), Path.cwd())
+    return {**{file: known[file] for file in named.values() if file in known}, **kept}
+
+
+def with_task(events: Sequence[Event], text: str) -> list[Event]:
+    """The journal of a run that was asked something else."""
+    for at, event in enumerate(events):
+        if isinstance(event.data, MessageSaid) and event.data.to is None:
+            data = event.data.model_copy(update={"message": reworded(event.data.message, text)})
+            return [*events[:at], event._replace(data=data), *events[at + 1 :]]
+    raise UserError("the run has no task that could be another")
+
+
+def with_message(events: Sequence[Event], turn: int, text: str) -> list[Event]:
+    """The journal of a run in which that turn, which must be finished, said something else: all others hear that, and
+    so does the speaker, as far as its context is journalled.
+    """
+    at = next(n for n, e in enumerate(events) if isinstance(e.data, TurnFinished) and e.turn == turn)
+    event = events[at]
+    done = event.data
+    assert isinstance(done, TurnFinished)
+    said = {
+        e.data.key: _content(e.data.result)
+        for e in events[:at]
+        if e.turn == turn and isinstance(e.data, EffectCompleted)
+    }
+    spoken = AssistantMessage(content=text, source=event.participant).model_dump(mode="json")
+    contexts = {path: _respoken(added, said, spoken) for path, added in done.contexts.items()}
+    data = done.model_copy(update={"reply": reworded(done.reply, text), "contexts": contexts})
+    return [*events[:at], event._replace(data=data), *events[at + 1 :]]
+
+
+def _respoken(added: Sequence[object], said: Mapping[str, object], spoken: object) -> list[object]:
+    """What a context gained, with other last words. Words that are not in it, such as the summary of a tool's results
+    that AutoGen's assistant replies with, are put at its end.
+    """
+    last = added[-1] if added else None
+    if isinstance(last, str):
+        own = isinstance(said.get(last), str)
+    else:
+        own = isinstance(last, dict) and last.get("type") == "AssistantMessage" and isinstance(last["content"], str)
+    return [*(added[:-1] if own else added), spoken]
+
+
+def reworded(message: object, text: str) -> object:
+    """A message of the same kind and sender with another text; one whose content is no text becomes a plain one."""
+    if isinstance(message, BaseChatMessage):
+        if isinstance(getattr(message, "content", None), str):
+            return message.model_copy(update={"content": text})
+        return TextMessage(content=text, source=message.source)
+    if not isinstance(message, dict):
+        raise UserError("what was said is no message: its journal is damaged")
+    if isinstance(message.get("content"), str):
+        return {**message, "content": text}
+    return TextMessage(content=text, source=str(message.get("source", ""))).model_dump(mode="json")
+
+
+def _content(result: object) -> object:
+    return result.get("content") if isinstance(result, dict) else getattr(result, "content", None)
