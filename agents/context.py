@@ -117,7 +117,7 @@ class JournalContext(ChatCompletionContext):
         start = mark.length if self._inner._messages is mark.messages else 0
         for message in self._inner._messages[start:]:
             key = results.get(id(message.content)) if type(message) is AssistantMessage else None
-            if key is not None:
+            if key is not None and _of_model(key):
                 out.append(key)
             elif unread < len(inbox) and _told(message, inbox[unread]):
                 out.append(unread)
@@ -140,6 +140,11 @@ class JournalContext(ChatCompletionContext):
                 )
             else:
                 await self.add_message(_MESSAGE.validate_python(item))
+
+
+def _of_model(key: str) -> bool:
+    """Whether a key is that of a model's result: a short text may be one object with what a person said."""
+    return key.rpartition("/")[0].endswith("model")
 
 
 def _told(message: LLMMessage, said: BaseChatMessage) -> bool:

@@ -16,7 +16,7 @@ from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, TextMess
 from autogen_core import CancellationToken
 
 from moot.agents.blocks import Block, Found, find_blocks
-from moot.agents.effects import SCOPE, Codec, Effect, Scope, effect
+from moot.agents.effects import SCOPE, Codec, Doubt, Effect, Happened, Scope, effect
 from moot.agents.ran import RanBlock, StoredFile
 from moot.agents.report import render
 from moot.agents.seat import Workplace
@@ -27,6 +27,11 @@ from moot.termination.ledger import NOTHING, Cost
 
 NO_SANDBOX = "no sandbox"
 """How `skipped` begins where code could not be run for want of a sandbox."""
+STATE_LOST = (
+    "state lost: this block was under way when its process ended; it may have run, and is not run again: the variables "
+    "of the blocks before it went with their interpreter; files kept so far are restored"
+)
+"""What the coder is told of a block of which nobody knows what became."""
 REPORTED_CHARACTERS = 8_000
 """What the chat is told of one stream; the journal keeps all that the sandbox kept."""
 _EXPECTED = f"expected: one fenced block, opened by ```python and closed by ```; languages: {', '.join(LANGUAGES)}"
@@ -84,6 +89,9 @@ class ExecutorAgent(BaseChatAgent):
         self._opening: asyncio.Task[OpenBox] | None = None
         self._exits = AsyncExitStack()
         self._lost = False
+        """Whether the interpreter is new although blocks ran before."""
+        self._worked = self._touched = False
+        """Whether a block has run in this run; whether one was begun in the box that is open."""
         self._made: dict[str, str] = {}
         """What the blocks left in the workspace since it was opened: name to digest."""
 
@@ -95,7 +103,7 @@ class ExecutorAgent(BaseChatAgent):
     def open(self, workplace: Workplace) -> None:
         """Start the sandbox in the background, so that it is ready when the first code comes."""
         self._workplace = workplace
-        self._lost = workplace.resumed
+        self._lost = self._worked = workplace.resumed
         if self._spec.sandbox is not None:
             self._begin(workplace.files)
 
@@ -192,10 +200,23 @@ class ExecutorAgent(BaseChatAgent):
             _note("code.proposed", {"key": key, "language": block.language, "code": block.code})
 
         digest = blake2b(f"{block.language}\n{block.code}".encode(), digest_size=12).hexdigest()
-        request = Effect("code", digest, _CODEC, _ONE_RUN, _spent, propose)
+        request = Effect(
+            "code", digest, _CODEC, _ONE_RUN, _spent, propose, doubt=lambda _: self._in_doubt(block)
+        )  # fmt: skip
         ran = await effect(request, lambda: self._perform(block, here))
         _note("code.finished", ran.facts(settled))
         return ran
+
+    async def _in_doubt(self, block: Block) -> Happened[RanBlock] | Doubt:
+        """A block that was cut off runs again only in an interpreter in which no other had run: it may need what they
+        left in variables.
+        """
+        if self._touched:  # what the block itself did before it was cut off must not be there when it runs again
+            await self._give_up()
+            self._lost = self._worked
+        if not self._worked:
+            return "retry"
+        return Happened(RanBlock(language=block.language, exit_code=-1, skipped=STATE_LOST, state_lost=True))
 
     async def _perform(self, block: Block, here: Scope | None) -> RanBlock:
         try:
@@ -203,6 +224,7 @@ class ExecutorAgent(BaseChatAgent):
         except SandboxError as error:
             return RanBlock(language=block.language, exit_code=-1, skipped=f"{NO_SANDBOX}: {error}")
         on_output = here.conversation.draft if here is not None else None
+        self._touched = True
         try:
             done = await box.run(block.code, block.language, on_output=on_output)
         except SandboxError as error:
@@ -212,7 +234,7 @@ class ExecutorAgent(BaseChatAgent):
                 "files kept so far are restored, variables are lost"
             )
             return RanBlock(language=block.language, exit_code=-1, skipped=why)
-        lost, self._lost = self._lost, False
+        lost, self._lost, self._worked = self._lost, False, True
         files = await _kept(done, here)
         self._made.update((f.name, f.sha256) for f in files)
         return RanBlock.of(block.language, done, files, lost)
@@ -230,12 +252,12 @@ class ExecutorAgent(BaseChatAgent):
             await self.shut()
         except SandboxError as error:
             logging.getLogger("moot").info("closing a lost sandbox: %s", error)
-        self._exits, self._lost = AsyncExitStack(), True
+        self._exits, self._lost, self._touched = AsyncExitStack(), True, False
 
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
         """Forget the sandbox; the next block gets a new one."""
         await self._give_up()
-        self._lost, self._made = False, {}
+        self._lost, self._worked, self._made = False, False, {}
 
 
 async def _kept(done: Execution, here: Scope | None) -> tuple[StoredFile, ...]:

@@ -7,6 +7,7 @@ cannot read it. `json` can do both, so it takes over where that happens.
 from __future__ import annotations
 
 import json
+from hashlib import blake2b
 
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -27,6 +28,11 @@ def snapshot(state: object) -> str:
     ValueError.
     """
     return _ENCODER.encode(state)
+
+
+def digest_of(value: object) -> str:
+    """Identifies a JSON value, whatever the order of its keys."""
+    return blake2b(json.dumps(value, sort_keys=True, default=str).encode(), digest_size=12).hexdigest()
 
 
 def whole_characters(text: str) -> str:

@@ -17,9 +17,9 @@ from autogen_core.models import ChatCompletionClient
 from moot.agents.context import JournalContext, Mark
 from moot.agents.effects import Codec, Effect, effect
 from moot.agents.json_text import snapshot
+from moot.agents.written import Inner, check_written, writable
 from moot.termination.ledger import NOTHING, Cost
 
-Inner = BaseAgentEvent | BaseChatMessage
 Hear = Callable[[Inner], None]
 ModelKind = Literal["scripted", "replayed", "real"]
 
@@ -88,7 +88,7 @@ class Seat:
     _codec: Codec[WholeTurn] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._codec = Codec(_same, self._load)
+        self._codec = Codec(_dump, self._load)
 
     def take(self) -> bool:
         """Hold the agent until `shut`; False while another run holds it: an agent that is not copied has one memory."""
@@ -125,9 +125,11 @@ class Seat:
             if isinstance(item, Response):
                 reply = item
             else:
+                check_written(self.name, item)
                 hear(item)
         if reply is None:
             raise RuntimeError(f"{self.name} gave no response")
+        check_written(self.name, reply.chat_message)
         return reply.chat_message
 
     async def _whole_turn(self, inbox: Sequence[BaseChatMessage], token: CancellationToken, hear: Hear) -> WholeTurn:
@@ -190,20 +192,24 @@ class Seat:
             return result
         if not isinstance(result, dict):
             raise TypeError(f"a recorded turn must be an object, got {type(result).__name__}")
-        reply = self.messages.create(result["reply"])
+        reply = self._message(result["reply"])
         if not isinstance(reply, BaseChatMessage):
             raise TypeError(f"{self.name} answered with a {type(reply).__name__}, which is no chat message")
-        inner = tuple(self.messages.create(item) for item in result["inner"])
+        inner = tuple(self._message(item) for item in result["inner"])
         given, taken = result["tokens"]
         return WholeTurn(inner, reply, result["state"], (given, taken))
+
+    def _message(self, recorded: Any) -> Inner:
+        return recorded if isinstance(recorded, BaseAgentEvent | BaseChatMessage) else self.messages.create(recorded)
 
 
 _HELD: WeakValueDictionary[int, Seat] = WeakValueDictionary()
 """The seat that holds an agent, by the agent's `id`, which stays its own as long as the seat is there."""
 
 
-def _same(done: WholeTurn) -> object:
-    return done
+def _dump(done: WholeTurn) -> object:
+    inner, reply = [writable(item) for item in done.inner], writable(done.reply)
+    return {"inner": inner, "reply": reply, "state": done.state, "tokens": done.tokens}
 
 
 def _tokens(messages: Sequence[Inner]) -> tuple[int, int]:

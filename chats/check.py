@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, TypeAlias
 from autogen_agentchat.base import ChatAgent
 from autogen_core.models import ChatCompletionClient
 
-from moot.agents.adopt import client_of, spends_unseen
 from moot.agents.assistant import Assistant
 from moot.agents.executor import Executor
 from moot.agents.models import ModelSpec, check_name, own_model
 from moot.agents.prices import FREE, Price, price_of
+from moot.agents.seen import client_of, spends_unseen
 from moot.agents.tape_client import RecordingClient
 from moot.chats.edges import name_refusal
 from moot.chats.errors import Problem, SpecError, UserError, did_you_mean

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from autogen_agentchat.agents import BaseChatAgent
 from autogen_agentchat.base import Response
@@ -17,12 +19,14 @@ from autogen_core import CancellationToken, FunctionCall
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, ModelInfo, RequestUsage
 from pydantic import BaseModel
 
-from moot.agents.effects import SCOPE, Effect, Scope
+from moot.agents.effects import NAME, SCOPE, Effect, Happened, Scope
+from moot.agents.questions import Decision, Question
 from moot.chats.errors import StoreError
-from moot.chats.events import Event
+from moot.chats.events import EffectCompleted, Event, dumped
+from moot.chats.events import read as parsed
 from moot.chats.run import Run
 from moot.chats.speakers import Choice
-from moot.chats.store import Blobs, Chain, Claim, RunRow, Store
+from moot.chats.store import Blobs, Chain, Claim, Posted, RunRow, Store
 from moot.termination.outcome import Outcome, Stop
 from moot.termination.transcript import Transcript
 
@@ -33,6 +37,9 @@ Answer = Callable[[Sequence[LLMMessage], int], Words | Awaitable[Words]]
 """Called with the request and the number of the call, from 1; may raise."""
 Reply = Callable[[int, Sequence[BaseChatMessage]], BaseChatMessage | str | Awaitable[str]]
 """Called with the number of the agent's turn, from 1, and what it was given; may raise."""
+
+IN_DOUBT = object()
+"""Stands for an effect of which nobody knows what became."""
 
 
 class Counting(ChatCompletionClient):
@@ -158,8 +165,8 @@ class DyingStore:
             self.fired = True
             raise Killed("killed after its commit")
 
-    async def create(self, run: str, chat: str) -> None:
-        await self._inner.create(run, chat)
+    async def create(self, run: str, chat: str, *, parent: str = "", base: int = 0) -> None:
+        await self._inner.create(run, chat, parent=parent, base=base)
 
     async def claim(self, run: str, owner: str) -> Claim:
         return await self._inner.claim(run, self._owner)
@@ -177,8 +184,26 @@ class DyingStore:
     async def chain(self, run: str) -> Chain:
         return await self._inner.chain(run)
 
+    async def post(self, run: str, command: str) -> int:
+        return await self._inner.post(run, command)
+
+    async def posted(self, run: str, after: int = 0) -> list[Posted]:
+        return await self._inner.posted(run, after)
+
+    async def knock(self, run: str, after: int = 0) -> None:
+        await self._inner.knock(run, after)
+
+    def watch(self, run: str, after: int = 0) -> AsyncIterator[Event]:
+        return self._inner.watch(run, after)
+
+    async def row(self, run: str) -> RunRow:
+        return await self._inner.row(run)
+
     async def runs(self) -> list[RunRow]:
         return await self._inner.runs()
+
+    async def remove(self, run: str) -> int:
+        return await self._inner.remove(run)
 
     async def names(self, prefix: str = "") -> list[str]:
         return await self._inner.names(prefix)
@@ -188,25 +213,74 @@ class DyingStore:
 
 
 class FakeConversation:
-    """The run's side of one attempt at a turn: results recorded earlier are served, everything is remembered."""
+    """The run's side of one attempt at a turn: results recorded earlier are served, everything is remembered.
 
-    def __init__(self, recorded: Mapping[str, object] | None = None) -> None:
-        self.recorded = dict(recorded or {})
+    Recorded as `IN_DOUBT`, an effect was under way when an earlier attempt ended. What `ask` and `fail` are given is
+    remembered, and they do not return unless the answer is among the `decisions`; `stuck` is set when one does not.
+    """
+
+    def __init__(
+        self, recorded: Mapping[str, object] | None = None, decisions: Mapping[str, Decision] | None = None
+    ) -> None:
+        self.recorded, self.decisions = dict(recorded or {}), dict(decisions or {})
         self.effects: dict[str, Effect[Any]] = {}
         self.results: dict[str, Any] = {}
+        self.questions: dict[str, Question] = {}
+        self.failure: BaseException | None = None
+        self.stuck = asyncio.Event()
         self.notes: list[tuple[str, dict[str, object]]] = []
         self.drafts: list[tuple[str, str]] = []
         self.stored: dict[str, bytes] = {}
-        self.limited = False
+        self.limited = self.closed = False
+        self.outside = 0
+        """How often something was awaited that is no effect."""
 
     async def once(self, key: str, effect: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
         if effect.announce is not None:
             effect.announce(key)
         self.effects[key] = effect
-        if key in self.recorded:
-            return effect.codec.load(self.recorded[key])
-        result = self.results[key] = await perform()
+        if key in self.recorded and (found := await self._found(key, effect)) is not None:
+            return found.result
+        name = NAME.set(f"run/1/{key}")
+        try:
+            result = self.results[key] = await perform()
+        finally:
+            NAME.reset(name)
         return result
+
+    async def _found(self, key: str, effect: Effect[T]) -> Happened[T] | None:
+        if self.recorded[key] is not IN_DOUBT:
+            return Happened(effect.codec.load(self.recorded[key]))
+        doubt = await effect.doubt(f"run/1/{key}") if callable(effect.doubt) else effect.doubt
+        if isinstance(doubt, Happened):
+            self.results[key] = doubt.result
+            return doubt
+        if doubt == "park" and effect.answered is not None:
+            decided = await self.ask(f"{key}?", Question("doubt", effect.digest, {}, ("approve", "respond", "reject")))
+            return None if decided.decision == "approve" else Happened(effect.answered(decided))
+        return None
+
+    async def ask(self, key: str, question: Question) -> Decision:
+        if inside := NAME.get():
+            raise RuntimeError(f"a person cannot be asked in the middle of {inside}")
+        self.questions[key] = question
+        if key not in self.decisions:
+            await self._never()
+        return self.decisions[key]
+
+    async def fail(self, error: BaseException) -> NoReturn:
+        self.failure = self.failure or error
+        await self._never()
+
+    async def _never(self) -> NoReturn:
+        self.stuck.set()
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        self.outside += 1
+        yield
 
     def note(self, type: str, data: Mapping[str, object]) -> None:
         self.notes.append((type, dict(data)))
@@ -221,6 +295,18 @@ class FakeConversation:
 
     async def kept(self, digest: str) -> bytes:
         return self.stored[digest]
+
+    def journalled(self) -> dict[str, object]:
+        """Every result of this attempt, as another process reads it from the store."""
+        return {key: as_recorded(self.effects[key], result) for key, result in self.results.items()}
+
+
+def as_recorded(effect: Effect[Any], result: object) -> object:
+    """What a store makes of a result."""
+    text = dumped(EffectCompleted(key="", result=effect.codec.dump(result)))
+    read = parsed(EffectCompleted.type, text)
+    assert isinstance(read, EffectCompleted)
+    return read.result
 
 
 def in_turn(conversation: FakeConversation) -> Scope:

@@ -14,7 +14,7 @@ from moot.agents.adopt import adopt
 from moot.agents.context import JournalContext
 from moot.agents.executor import Executor, ExecutorAgent
 from moot.agents.journalled_client import JournalledClient
-from moot.agents.seat import Inner
+from moot.agents.written import Inner
 from tests.fakes import Counting, FakeConversation, Scripted, in_turn
 
 

@@ -1,0 +1,39 @@
+"""What may be done with the tools of a chat's participants, by the name of the tool."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+AskOtherSide = Callable[[str, Mapping[str, object]], Awaitable[str | None]]
+"""Given the call's idempotency key and its arguments: the tool's result as text if the call happened, None if it never
+did. Raising says that nobody knows.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolPolicy:
+    """Which tools a person must approve, and what becomes of a call whose process died before its result was recorded.
+
+    Names are those that the model is given, or the tool's own. A call in doubt is made again, unless its tool is named
+    in `side_effects` or `lookup`. What happens inside a team, or an agent that is one effect, is not asked about.
+    """
+
+    approve: frozenset[str] = frozenset()
+    """Tools that a person must approve call by call, with exactly these arguments."""
+    side_effects: frozenset[str] = frozenset()
+    """Tools that a person is asked about when it is unknown whether a call happened."""
+    lookup: Mapping[str, AskOtherSide] = field(default_factory=dict)
+    """Tools whose other side can say whether a call happened; a call that never did is made again."""
+
+    def __post_init__(self) -> None:
+        for name in ("approve", "side_effects"):  # a text would be taken for the set of its characters
+            given = getattr(self, name)
+            if isinstance(given, str):
+                raise ValueError(f"ToolPolicy.{name} takes the names of tools, such as {{{given!r}}}; got a text")
+            object.__setattr__(self, name, frozenset(given))
+
+    @property
+    def named(self) -> frozenset[str]:
+        """Every tool that is named."""
+        return self.approve | self.side_effects | frozenset(self.lookup)
