@@ -17,6 +17,7 @@ from moot.agents.executor import Executor, ExecutorAgent
 from moot.agents.models import ModelSpec
 from moot.agents.playbook import Playbook
 from moot.agents.seat import Seat
+from moot.agents.tool_policy import ToolPolicy
 from moot.chats.check import check_chat
 from moot.chats.errors import UserError
 from moot.chats.result import ResultSpec
@@ -52,7 +53,8 @@ class Chat:
 
     `participants` are `assistant(...)`, `executor(...)` and any AutoGen `ChatAgent`, in order. `model` is what every
     assistant without one of its own is asked with. Raises UserError (or SpecError, for a graph) when something does
-    not fit together: two of one name, a stop rule about nobody, no hard limit, a `usd` limit on an unpriced model.
+    not fit together: two of one name, a stop rule about nobody, no hard limit, a `usd` limit on an
+    unpriced model, a tool that nobody has.
     """
 
     participants: Sequence[Participant]
@@ -66,6 +68,8 @@ class Chat:
     """Whether a turn fails in which, after an interruption, somebody asks for something else than before. Otherwise
     what was recorded is not used, and a warning names the two requests.
     """
+    tools: ToolPolicy = field(default_factory=ToolPolicy)
+    """Which tools of AutoGen's agents a person must approve, and what becomes of a call that was cut off."""
     playbooks: Callable[[str], Playbook] = find_playbook
     source: dict[str, object] | None = None
     """The resolved chat file, where there is one: stored in the first event, so that the run can be opened by id
@@ -87,7 +91,8 @@ class Chat:
     def _seat(self, participant: Participant) -> Seat:
         if isinstance(participant, Assistant):
             return participant.seat(self.model, self.playbooks)
-        return adopt(ExecutorAgent(participant) if isinstance(participant, Executor) else participant)
+        agent = ExecutorAgent(participant) if isinstance(participant, Executor) else participant
+        return adopt(agent, tools=self.tools)
 
     async def start(self, task: str, *, store: Store | Path | str | None = None) -> Run:
         """Begin a run and drive it in the background. Journalled in `store`: a file, a `Store`, or the user's own."""

@@ -12,8 +12,9 @@ from moot.agents.assistant import Assistant
 from moot.agents.executor import Executor
 from moot.agents.models import ModelSpec, check_name, own_model
 from moot.agents.prices import FREE, Price, price_of
-from moot.agents.seen import client_of, spends_unseen
+from moot.agents.seen import client_of, spends_unseen, tool_names
 from moot.agents.tape_client import RecordingClient
+from moot.agents.tool_policy import ToolPolicy
 from moot.chats.edges import name_refusal
 from moot.chats.errors import Problem, SpecError, UserError, did_you_mean
 from moot.chats.graph import Graph
@@ -40,6 +41,7 @@ def check_chat(chat: Chat) -> None:
         _known(chat, name, "a stop rule or the result looks at")
     if isinstance(chat.speakers, Graph):
         _check_graph(chat, chat.speakers, looked_at)
+    _check_tools(chat)
     _check_models(chat, chat.limits)
 
 
@@ -104,6 +106,25 @@ def _known(chat: Chat, name: str, who: str) -> None:
     if name not in chat.names:
         hint = did_you_mean(name, chat.names)
         raise UserError(f"{who} {name!r}, who is no participant" + (f" ({hint})" if hint else ""))
+
+
+def _check_tools(chat: Chat) -> None:
+    """What is said of a tool that nobody has would be taken for a promise."""
+    if not isinstance(chat.tools, ToolPolicy):
+        raise UserError(f"tools={chat.tools!r}: give ToolPolicy(approve={{...}}, side_effects={{...}}, lookup={{...}})")
+    if not chat.tools.named:
+        return
+    agents = [p for p in chat.participants if not isinstance(p, Assistant | Executor)]
+    known = [names for names in map(tool_names, agents) if names is not None]
+    if len(known) < len(agents):  # some workbench has to be asked first
+        return
+    have = frozenset[str]().union(*known)
+    for name in sorted(chat.tools.named - have):
+        hint = did_you_mean(name, sorted(have))
+        raise UserError(
+            f"tools: no participant has a tool {name!r}"
+            + (f" ({hint})" if hint else "; what a team or an agent of your own does inside is not asked about")
+        )
 
 
 def _check_models(chat: Chat, limits: Limits) -> None:

@@ -22,6 +22,7 @@ from moot.agents.errors import ModelError
 from moot.agents.executor import executor
 from moot.agents.models import ModelSpec
 from moot.agents.prices import Price
+from moot.agents.tool_policy import ToolPolicy
 from moot.chats.chat import Chat
 from moot.chats.errors import SpecError, UserError
 from moot.chats.graph import graph
@@ -47,6 +48,10 @@ class Loud(AssistantAgent):
 
 def inner() -> AssistantAgent:
     return AssistantAgent("inner", Priced())
+
+
+def with_tool() -> AssistantAgent:
+    return AssistantAgent("anna", Counting(), tools=[one_more, AgentTool(inner())])
 
 
 def team() -> RoundRobinGroupChat:
@@ -130,7 +135,16 @@ def two(**parts: Any) -> Chat:
             f"{UNSEEN}what happens inside a MessageFilterAgent is not seen; {INSTEAD}",
         ),
         (
-            lambda: chat(AssistantAgent("anna", Priced(), tools=[AgentTool(inner())]), limits=Limits(usd=1)),
+            lambda: chat(
+                AssistantAgent("anna", Priced(), tools=[AgentTool(AssistantAgent("inner", Counting()))]),
+                limits=Limits(usd=1),
+            ),
+            f"{UNSEEN}the model of its tool 'inner' has no known price; {INSTEAD}",
+        ),
+        (
+            lambda: chat(
+                AssistantAgent("anna", Priced(), tools=[AgentTool(Loud("inner", Priced()))]), limits=Limits(usd=1)
+            ),
             f"{UNSEEN}its tool 'inner' asks a model of its own; {INSTEAD}",
         ),
         (
@@ -153,6 +167,19 @@ def two(**parts: Any) -> Chat:
             lambda: two(limits=Limits(usd=1, tokens=10, code_runs=3)),
             "chat 'talk' cannot end: nobody in it is known to spend anything that counts against limits.tokens and "
             "limits.usd; give turns, rounds or seconds as well",
+        ),
+        (
+            lambda: chat(with_tool(), tools=ToolPolicy(approve=frozenset({"one_mor"}))),
+            "tools: no participant has a tool 'one_mor' (did you mean 'one_more'?)",
+        ),
+        (
+            lambda: two(tools=ToolPolicy(side_effects=frozenset({"deploy"}))),
+            "tools: no participant has a tool 'deploy'; what a team or an agent of your own does inside is not asked "
+            "about",
+        ),
+        (
+            lambda: two(tools={"approve": {"deploy"}}),
+            "tools={'approve': {'deploy'}}: give ToolPolicy(approve={...}, side_effects={...}, lookup={...})",
         ),
     ],
 )
@@ -192,6 +219,8 @@ def test_a_graph_that_leads_nowhere_is_refused_with_its_edge(edges: tuple[str, .
         lambda: chat(assistant("anna", "x"), model="playbook:p", limits=Limits(usd=1, turns=3)),
         lambda: chat(assistant("anna", "x"), model="playbook:p", limits=Limits(tokens=1000)),
         lambda: chat(AssistantAgent("anna", Priced()), limits=Limits(usd=1)),
+        lambda: chat(AssistantAgent("anna", Priced(), tools=[AgentTool(inner())]), limits=Limits(usd=1)),
+        lambda: chat(with_tool(), tools=ToolPolicy(approve=frozenset({"one_more", "inner"}))),
         lambda: chat(
             assistant("a", "x"),
             model=ModelSpec("http://localhost:1/v1", "qwen", price=Price(1.0, 1.0, "mine")),
