@@ -10,7 +10,7 @@ from moot.agents.origins import honest
 from moot.agents.ran import RanBlock, StoredFile
 from moot.chats.clean import clean, clean_line, shown_json
 from moot.chats.events import Event, RunCreated
-from moot.chats.notes import Asked, Note
+from moot.chats.notes import Note, question
 from moot.chats.story import Block, Story, Telling
 from moot.termination.ledger import Usage
 from moot.termination.limits import Limits
@@ -115,11 +115,7 @@ def _ended(ran: RanBlock) -> str:
 def _end(story: Story) -> Iterator[list[str]]:
     done = story.finished
     if done is None:
-        yield [
-            "## Not finished",
-            "",
-            f"Paused: {_inline(story.paused)}" if story.paused else "It was left without a word.",
-        ]
+        yield ["## Not finished", "", *_left(story)]
     else:
         yield [f"## End: {done.outcome}", "", f"{_inline(done.reason)} (rule {_inline(done.rule)}, turn {done.turn})"]
         if done.result is not None:
@@ -127,6 +123,13 @@ def _end(story: Story) -> Iterator[list[str]]:
     if story.files:
         yield ["### Files", "", *_listed([_file(file) for file in story.files.values()])]
     yield ["### Usage", "", *_usage(story)]
+
+
+def _left(story: Story) -> list[str]:
+    if waiting := story.waiting:
+        open_questions = [f"{_inline(request.id)}: {_inline(question(request))}" for request in waiting]
+        return ["It waits for a person to decide:", "", *_listed(open_questions)]
+    return [f"Paused: {_inline(story.paused)}" if story.paused else "It was left without a word."]
 
 
 def _usage(story: Story) -> list[str]:
@@ -139,7 +142,8 @@ def _usage(story: Story) -> list[str]:
 
 
 def _note(note: Note) -> list[str]:
-    return [f"> {note.kind}: {_inline(note.text)}"]
+    line = f"> {note.kind}: {_inline(note.text)}"
+    return [line, "", *_fenced(note.body)] if note.body.strip() else [line]
 
 
 def _money(usage: Usage) -> str:

@@ -4,11 +4,11 @@ run from outside, effects that nobody knows the end of.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from moot.chats import events as ev
+from moot.chats.clean import shown_json
 from moot.chats.events import Event, RequestDecided
 from moot.chats.requests import Request
 
@@ -75,7 +75,7 @@ def payload(request: Request) -> str:
         if isinstance(text := facts.get(name), str):
             return text
     shown = facts.get("arguments", {}) if request.kind == "tool" else facts
-    return json.dumps(shown, ensure_ascii=False, indent=2)
+    return shown_json(shown)
 
 
 def decided(asked: Asked | None, data: RequestDecided) -> Note:

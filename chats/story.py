@@ -121,6 +121,12 @@ class Story:
             case data:
                 self._driven(data, event.ts)
 
+    def expect(self, decision: ev.RequestDecided) -> None:
+        """A decision that was posted and that no driver has taken in yet: nobody needs to decide that any more."""
+        asked = self.asked.get(decision.id)
+        if asked is not None and asked.waits and decision.digest == asked.request.digest:
+            asked.decided = decision
+
     def _decided(self, data: ev.RequestDecided) -> None:
         asked = self.asked.get(data.id)
         if asked is not None and asked.decided is None:

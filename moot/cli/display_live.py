@@ -130,6 +130,8 @@ class LiveDisplay(PlainDisplay):
             case ev.CodeProposed(code=code, language=language) if event.turn in speaking:
                 turn = speaking[event.turn]
                 turn.doing, turn.code, turn.language, turn.said = "running", code, language, ""
+            case ev.RequestAsked() if event.turn in speaking:
+                speaking[event.turn].doing = "asking"
             case ev.TurnFinished() | ev.TurnFailed() | ev.TurnAbandoned():
                 speaking.pop(event.turn, None)
             case _:

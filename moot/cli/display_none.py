@@ -12,8 +12,11 @@ from moot.termination.outcome import Outcome
 class NoDisplay:
     """A `Display` that shows no run."""
 
+    short = ""
+
     def open(self, short: str) -> None:
-        """Nothing to begin."""
+        """Remember what the run is called."""
+        self.short = short
 
     def event(self, event: Event, story: Story, *, past: bool) -> None:
         """Not shown."""
@@ -29,8 +32,12 @@ class NoDisplay:
         """Not shown."""
 
     def end(self, story: Story) -> None:
-        """One line for a run that did not reach its goal: an exit code alone explains nothing."""
+        """What the run waits for; one line where it missed its goal: an exit code alone explains nothing."""
+        from moot.cli import question_shown
+
         done = story.finished
+        for line in question_shown.still_open(story, self.short):
+            say(line)
         if done is not None and done.outcome is not Outcome.GOAL:
             rule = f"rule {clean_line(done.rule, 80)}, turn {done.turn}"
             say(f"{done.outcome}: {clean_line(done.reason)} ({rule})")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Console, RenderableType
 from rich.text import Text
 
@@ -10,8 +12,10 @@ from moot.chats import events as ev
 from moot.chats.clean import clean_line
 from moot.chats.events import Draft, Event
 from moot.chats.story import Block, Story, Telling, text_of
-from moot.cli import shown
+from moot.cli import question_shown, shown
 from moot.cli.consoles import console
+
+_SHOWN_ELSEWHERE = ("paused", "resumed", "asked")
 
 
 class PlainDisplay:
@@ -38,9 +42,7 @@ class PlainDisplay:
         if past:
             return
         self._begin(event, story)
-        for note in notes:
-            if note.kind not in ("paused", "resumed"):
-                self.print(shown.note(note.kind, note.text))
+        self._print_all(shown.note(note) for note in notes if note.kind not in _SHOWN_ELSEWHERE)
         match event.data:
             case ev.MessageSaid(to=None, message=message):
                 self.print(shown.task(text_of(message)))
@@ -52,6 +54,8 @@ class PlainDisplay:
                 self.print(shown.indented(Text(f"· {clean_line(text_of(message))}", style="dim")))
             case ev.TurnFinished():
                 self._told(story.turns[event.turn], story)
+            case ev.RequestAsked(id=name):
+                self._print_all(question_shown.asked(story.asked[name].request, self.short))
             case _:
                 pass
 
@@ -59,8 +63,7 @@ class PlainDisplay:
         if self._began or story.created is None:
             return
         self._began = True
-        for line in shown.header(story, self.short):
-            self.print(line)
+        self._print_all(shown.header(story, self.short))
         if isinstance(event.data, ev.RunResumed):
             self.print(Text(f"resumed: goes on with turn {story.count + 1}", style="dim"))
 
@@ -79,9 +82,12 @@ class PlainDisplay:
     def _show_unrun(self) -> None:
         """Programs that are not run after all."""
         for turn, program in self._unrun.values():
-            for part in shown.code(Block("", f"{program.language}, not run", program.code), self.short, turn):
-                self.print(part)
+            self._print_all(shown.code(Block("", f"{program.language}, not run", program.code), self.short, turn))
         self._unrun.clear()
+
+    def _print_all(self, parts: Iterable[RenderableType]) -> None:
+        for part in parts:
+            self.print(part)
 
     def print(self, what: RenderableType) -> None:
         """A permanent line."""
@@ -100,6 +106,8 @@ class PlainDisplay:
         self._show_unrun()
         if story.created is not None:
             self.print(shown.ending(story))
+        for line in question_shown.still_open(story, self.short):
+            self.hint(line)
 
     def close(self) -> None:
         """Nothing to give back."""

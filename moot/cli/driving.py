@@ -65,7 +65,7 @@ class Drive:
             result(done.run.result)
         for line in few([f"file {file.path} ({size(file.bytes)})" for file in files]):
             self.display.hint(line)
-        if done.run.status != "finished":
+        if done.run.status not in ("finished", "waiting"):  # what it waits for was said
             self.display.notice(f"  to go on: moot resume {done.short}")
         elif done.run.cause:
             self.display.notice(f"  once that is put right: moot resume {done.short}")

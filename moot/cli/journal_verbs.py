@@ -15,6 +15,7 @@ from moot.cli.options import Json, Run
 if TYPE_CHECKING:
     from moot.chats.events import Event
     from moot.chats.store import RunRow
+    from moot.cli.loaded import Loaded
 
 
 LISTED = 20
@@ -38,26 +39,31 @@ def list_runs(
     from moot.cli.consoles import console, result_json, say
     from moot.cli.run_list import row_object, run_table
 
-    rows = wait(_rows())
+    rows, asked = wait(_rows(limit if json else limit or LISTED))
     if json:
-        result_json([row_object(row) for row in rows[:limit]])
+        result_json([row_object(row, asked.get(row.run, 0)) for row in rows[:limit]])
         return
     shown = rows[: limit or LISTED]
     if not shown:
         say("no runs yet: moot demo makes one")
         return
     on = console(stderr=False)
-    on.print(run_table(shown, [row.run for row in rows], on.width))
+    on.print(run_table(shown, [row.run for row in rows], on.width, asked))
     if len(rows) > len(shown):
         say(f"and {len(rows) - len(shown):,} more: moot runs list --limit {len(rows)}")
 
 
-async def _rows() -> list[RunRow]:
+async def _rows(limit: int | None) -> tuple[list[RunRow], dict[str, int]]:
+    """Every run, and of the first how many questions they wait for."""
     from moot.chats.home import open_store
+    from moot.cli.loaded import load_named
+    from moot.cli.run_list import may_wait
 
     store, _ = open_store()
     try:
-        return await store.runs()
+        rows = await store.runs()
+        waiting = [row.run for row in rows[:limit] if may_wait(row)]
+        return rows, {run: len((await load_named(store, run, ())).story.waiting) for run in waiting}
     finally:
         await store.close()
 
@@ -69,21 +75,20 @@ def show_run(
 ) -> None:
     """A run's turns with their reasons, code and files, what each participant cost, and why it ended."""
     from moot.chats.errors import UserError
-    from moot.chats.story import Story
     from moot.cli.consoles import result, result_json
     from moot.cli.run_shown import full_turn, show, shown_object
 
-    name, called, events = wait(_journal(run))
-    story = Story.of(name, events)
+    loaded = wait(_loaded(run))
+    story = loaded.story
     if turn is not None:
         telling = story.turns.get(turn)
         if telling is None:
-            raise UserError(f"run {called} has no turn {turn}; it has {len(story.turns)}")
+            raise UserError(f"run {loaded.short} has no turn {turn}; it has {len(story.turns)}")
         result(full_turn(telling))
     elif json:
-        result_json(shown_object(story))
+        result_json(shown_object(story, loaded.status))
     else:
-        show(name, called, events)
+        show(loaded)
 
 
 def export(
@@ -113,6 +118,17 @@ def export(
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {output}: {error.strerror}") from None
+
+
+async def _loaded(prefix: str) -> Loaded:
+    from moot.chats.home import open_store
+    from moot.cli.loaded import load_run
+
+    store, _ = open_store()
+    try:
+        return await load_run(store, prefix)
+    finally:
+        await store.close()
 
 
 async def _journal(prefix: str) -> tuple[str, str, list[Event]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from moot.chats.clean import clean_line
 from moot.chats.ids import short
-from moot.cli.words import dollars, tokens
+from moot.cli.words import dollars, time_of, tokens
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,30 +18,36 @@ if TYPE_CHECKING:
 _COLUMNS = ("run", "status", "chat", "turns", "started", "tokens", "cost")
 _RIGHT = ("turns", "started", "tokens", "cost")
 _LEAST_FIRST = ("tokens", "cost", "started", "turns", "chat")
+NOTHING_ASKED: Mapping[str, int] = {}
 _CHAT_CELLS = 8
 """A longer name may be cut."""
 
 
-def status_of(row: RunRow) -> str:
-    """`finished`, `running` while a living process drives it, else `paused`."""
+def status_of(row: RunRow, questions: int = 0) -> str:
+    """`finished`, `running` while a living process drives it, `waiting` for a person to decide that many `questions`,
+    else `paused`: also where all is decided and nobody has driven it on yet.
+    """
     if row.status == "finished":
         return "finished"
-    return "running" if row.driven else "paused"
+    if row.driven:
+        return "running"
+    return "waiting" if row.status == "waiting" and questions else "paused"
 
 
-def time_of(ts: float) -> str | None:
-    """ISO 8601 in UTC; None for a run whose journal is empty."""
-    return datetime.fromtimestamp(ts, UTC).isoformat(timespec="milliseconds") if ts else None
+def may_wait(row: RunRow) -> bool:
+    """Whether it has to be looked up how many questions the run waits for."""
+    return row.status == "waiting" and not row.driven
 
 
-def row_object(row: RunRow) -> dict[str, object]:
+def row_object(row: RunRow, questions: int = 0) -> dict[str, object]:
     """One run for `--json`."""
-    status = status_of(row)
+    status = status_of(row, questions)
     return {
         "run": row.run,
         "chat": row.chat,
         "status": status,
         "outcome": row.outcome if status == "finished" else None,
+        "questions": questions,
         "turns": row.turns,
         "started": time_of(row.started),
         "usage": {
@@ -53,15 +59,17 @@ def row_object(row: RunRow) -> dict[str, object]:
     }
 
 
-def run_table(rows: Sequence[RunRow], names: Sequence[str], width: int) -> Table:
+def run_table(
+    rows: Sequence[RunRow], names: Sequence[str], width: int, questions: Mapping[str, int] = NOTHING_ASKED
+) -> Table:
     """Runs for people, by the shortest beginnings of their ids among all `names`; where there is little room columns
-    are left out, the least needed first.
+    are left out, the least needed first. `questions`: how many each run waits for.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    cells = [_cells(row, names) for row in rows]
+    cells = [_cells(row, names, questions.get(row.run, 0)) for row in rows]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title, wide in _fitting(cells, width).items():
         justify: Literal["left", "right"] = "right" if title in _RIGHT else "left"
@@ -71,8 +79,10 @@ def run_table(rows: Sequence[RunRow], names: Sequence[str], width: int) -> Table
     return table
 
 
-def _cells(row: RunRow, names: Sequence[str]) -> dict[str, str]:
-    status = status_of(row)
+def _cells(row: RunRow, names: Sequence[str], questions: int) -> dict[str, str]:
+    status = status_of(row, questions)
+    if status == "waiting":
+        status = f"waiting ({questions})"
     return {
         "run": short(row.run, names),
         "status": row.outcome or status if status == "finished" else status,

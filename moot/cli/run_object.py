@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from moot.chats.requests import Request
 from moot.chats.story import Story
 from moot.cli.artifact_files import CopiedFile
 from moot.cli.exit_codes import ExitCode
+from moot.cli.words import time_of
 from moot.termination.ledger import Usage
 
 Json = dict[str, object]
@@ -23,11 +25,26 @@ def run_object(story: Story, status: str, code: ExitCode, files: Sequence[Copied
         "outcome": None if done is None else str(done.outcome),
         "stopped_by": stopped,
         "result": None if done is None else done.result,
+        "waiting": [request_object(request) for request in story.waiting] if done is None else [],
         "turns": story.count,
         "usage": {**usage_object(story.usage), "by_participant": by_participant(story)},
         "model_kind": story.created.model_kind if story.created is not None else "none",
         "artifacts": [{"name": f.name, "bytes": f.bytes, "sha256": f.sha256, "path": str(f.path)} for f in files],
         "exit_code": int(code),
+    }
+
+
+def request_object(request: Request) -> Json:
+    """A question to a person. What is decided about stands in it character by character."""
+    return {
+        "id": request.id,
+        "kind": request.kind,
+        "participant": request.participant,
+        "turn": request.turn,
+        "payload": dict(request.payload),
+        "digest": request.digest,
+        "allow": list(request.allow),
+        "asked": time_of(request.asked),
     }
 
 

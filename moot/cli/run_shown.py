@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from moot.agents.ran import RanBlock
-from moot.chats.events import Event
+from moot.chats.notes import VERDICTS, Asked
 from moot.chats.story import Block, Story, Telling
 from moot.cli.artifact_files import CopiedFile, found
 from moot.cli.consoles import console
 from moot.cli.display_plain import PlainDisplay
 from moot.cli.exit_codes import exit_code
-from moot.cli.run_list import time_of
-from moot.cli.run_object import Json, run_object, usage_object
-from moot.cli.words import count, few, money, seconds, tokens
+from moot.cli.loaded import Loaded
+from moot.cli.run_object import Json, request_object, run_object, usage_object
+from moot.cli.words import count, few, money, seconds, time_of, tokens
 
 
-def show(run: str, called: str, events: Sequence[Event]) -> None:
+def show(run: Loaded) -> None:
     """The run as it was shown while it went on, on stdout, then files and cost by participant."""
-    display, story = PlainDisplay(console(stderr=False)), Story(run)
-    display.open(called)
-    for event in events:
+    display, story = PlainDisplay(console(stderr=False)), Story(run.name)
+    display.open(run.short)
+    for event in run.events:
         story.apply(event)
         display.event(event, story, past=False)
+    run.decide(story)
     display.end(story)
+    for decision in run.decisions:
+        who = decision.by or "somebody"
+        display.hint(f"{decision.id} was {VERDICTS[decision.decision]} by {who}; the run has not gone on since")
     if story.finished is not None and story.finished.result is not None:
         display.hint(f"result: {story.finished.result}")
-    files = [f"file {f.name} ({f.size} bytes, sha256 {f.sha256}) in {found(run, f)}" for f in story.files.values()]
+    files = [f"file {f.name} ({f.size} bytes, sha256 {f.sha256}) in {found(run.name, f)}" for f in story.files.values()]
     for line in few(files):
         display.hint(line)
     for name, usage in story.by_participant.items():
@@ -50,10 +52,9 @@ def full_turn(telling: Telling) -> str:
     return "\n".join(parts)
 
 
-def shown_object(story: Story) -> Json:
+def shown_object(story: Story, status: str) -> Json:
     """Everything for `--json`: the object of `run --json`, and what led there."""
     done, created = story.finished, story.created
-    status = "finished" if done is not None else "paused"
     code = exit_code(done.outcome if done is not None else None, done.cause if done is not None else "")
     files = [CopiedFile(f.name, f.size, f.sha256, found(story.run, f)) for f in story.files.values()]
     return {
@@ -64,8 +65,15 @@ def shown_object(story: Story) -> Json:
         "models": dict(created.models) if created is not None else {},
         "limits": dict(created.limits) if created is not None else {},
         "history": [_turn(t) for _, t in sorted(story.turns.items())],
-        "notes": [{"turn": n.turn, "kind": n.kind, "text": n.text} for n in story.notes],
+        "questions": [_question(asked) for asked in story.asked.values()],
+        "notes": [{"turn": n.turn, "kind": n.kind, "text": n.text, "body": n.body, "by": n.by} for n in story.notes],
     }
+
+
+def _question(asked: Asked) -> Json:
+    decided = asked.decided
+    made = None if decided is None else {"decision": decided.decision, "text": decided.text, "by": decided.by}
+    return {**request_object(asked.request), "waits": asked.waits, "decided": made}
 
 
 def _turn(telling: Telling) -> Json:

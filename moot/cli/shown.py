@@ -18,6 +18,7 @@ from moot.agents.origins import honest, short_name
 from moot.agents.ran import RanBlock
 from moot.chats.clean import clean_line
 from moot.chats.events import SpeakerSelected
+from moot.chats.notes import Note
 from moot.chats.story import Block, Story, Telling
 from moot.cli.clip import clip
 from moot.cli.words import count, few, money, seconds, size, tokens
@@ -31,6 +32,13 @@ REASON_CHARACTERS = 80
 """What is shown of the reason for a goal: the answer it quotes stands right above."""
 _QUOTED = re.compile(r"""(?<![^ ])(?P<sign>['"])(?P<text>.*?)(?P=sign)(?![^ ,;.)])""")
 _LEAST_QUOTED = 12
+_NOTES = {
+    "note": ("·", "dim"),
+    "resumed": ("·", "dim"),
+    "forked": ("·", "dim"),
+    "decided": ("»", "bold"),
+    "said": ("»", "bold"),
+}
 _SIGNS = {Outcome.GOAL: ("✔", "green"), Outcome.FAILED: ("✘", "red"), Outcome.REJECTED: ("✘", "red")}
 
 
@@ -117,10 +125,12 @@ def chosen(choice: SpeakerSelected) -> RenderableType:
     return indented(words)
 
 
-def note(kind: str, text: str) -> RenderableType:
-    """Something a person should know."""
-    style = {"note": "dim", "resumed": "dim"}.get(kind, "yellow")
-    return indented(Text(f"{'·' if style == 'dim' else '!'} {clean_line(text, 500)}", style=style))
+def note(note: Note) -> RenderableType:
+    """Something a person should know, or said."""
+    sign, style = _NOTES.get(note.kind, ("!", "yellow"))
+    line = indented(Text(f"{sign} {clean_line(note.text, 500)}", style=style))
+    shown, missing = clip(note.body)
+    return Group(line, indented(indented(Text(shown))), *_missing(missing)) if shown.strip() else line
 
 
 def turn(story: Story, telling: Telling, short: str) -> RenderableType:
@@ -221,9 +231,10 @@ def ending(story: Story) -> RenderableType:
     took = f" · {tokens(story.usage.tokens)} · {money(story.usage)} · {seconds(story.seconds)}"
     done = story.finished
     if done is None:
-        return Text.assemble(
-            ("‖ paused: ", "bold yellow"), clean_line(story.paused or "nobody drives it"), (took, "dim")
-        )
+        word, why = "paused", clean_line(story.paused or "nobody drives it")
+        if waiting := story.waiting:
+            word, why = "waiting", f"{count(len(waiting), 'question')} to a person"
+        return Text.assemble((f"‖ {word}: ", "bold yellow"), why, (took, "dim"))
     sign, color = _SIGNS.get(done.outcome, ("■", "yellow"))
     rule = f" (rule {clean_line(done.rule, 80)}, turn {done.turn})"
     why = _shortened(clean_line(done.reason)) if done.outcome is Outcome.GOAL else clean_line(done.reason, 2000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from moot.termination.ledger import Usage
 
@@ -50,6 +51,11 @@ def seconds(amount: float) -> str:
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02}s"
     return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+
+
+def time_of(ts: float) -> str | None:
+    """ISO 8601 in UTC; None where there is no time."""
+    return datetime.fromtimestamp(ts, UTC).isoformat(timespec="milliseconds") if ts else None
 
 
 def count(number: int, noun: str) -> str:

@@ -20,7 +20,9 @@ def test_runs_are_listed_newest_first_with_the_promised_keys(moot: Moot) -> None
     first, second = (moot("run", "duet.yaml", "--json", *more).json["run"] for more in ([], ["--turns", "1"]))
     listed = moot("runs", "list", "--json").json
     assert [row["run"] for row in listed] == [second, first]
-    assert all(list(row) == ["run", "chat", "status", "outcome", "turns", "started", "usage"] for row in listed)
+    assert all(
+        list(row) == ["run", "chat", "status", "outcome", "questions", "turns", "started", "usage"] for row in listed
+    )
     assert [(row["status"], row["outcome"], row["turns"]) for row in listed] == [
         ("finished", "limit", 1),
         ("finished", "goal", 4),
