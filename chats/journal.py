@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from pydantic import BaseModel
 
@@ -32,6 +32,9 @@ class Journal:
         self._due: float | None = None
         """When what was staged is to be committed at the latest, by the loop's clock."""
         self._last: asyncio.Future[None] | None = None
+        """The last commit that was begun."""
+        self._waiting: list[asyncio.Future[None]] = []
+        """Of those who wait for it."""
         self._failed: BaseException | None = None
         self._closed = False
         self.on_failure: set[Callable[[BaseException], None]] = set()
@@ -58,9 +61,11 @@ class Journal:
     async def flush(self, status: str | None = None) -> None:
         """Everything staged so far is durable and published when this returns. Raises StoreError, `Fenced`."""
         self._start(status)
-        if self._last is not None and not self._last.done():
-            with contextlib.suppress(StoreError):  # the first failure is the one to tell
-                await asyncio.shield(self._last)  # a cancelled caller does not take the commit with it
+        if self._last is not None:
+            # a future of its own: a cancelled caller does not take the commit with it
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
         if self._failed is not None:
             raise self._failed
 
@@ -106,17 +111,19 @@ class Journal:
             batch, self._staged = self._staged, []
             expected, self._committed_head = self._committed_head, self._committed_head + len(batch)
             try:
-                self._last = asyncio.ensure_future(self._store.append(self.claim, expected, batch, status))
+                commit = asyncio.ensure_future(self._store.append(self.claim, expected, batch, status))
             except StoreError as error:  # an event that cannot be written
                 self.fail(error)
             else:
-                self._follow(batch, self._last)
+                self._follow(batch, commit)
 
     def _follow(self, batch: list[Event], commit: asyncio.Future[None]) -> None:
         if commit.done():
             self._committed(batch, commit)
         else:
-            commit.add_done_callback(lambda done: self._committed(batch, done))
+            waiting: list[asyncio.Future[None]] = []
+            self._last, self._waiting = commit, waiting
+            commit.add_done_callback(lambda done: self._committed(batch, done, waiting))
 
     def fail(self, error: BaseException) -> None:
         """Nothing more is written; every later flush raises this."""
@@ -125,7 +132,9 @@ class Journal:
             for tell in tuple(self.on_failure):
                 tell(error)
 
-    def _committed(self, batch: list[Event], done: asyncio.Future[None]) -> None:
+    def _committed(
+        self, batch: list[Event], done: asyncio.Future[None], waiting: Sequence[asyncio.Future[None]] = ()
+    ) -> None:
         """Called in the order of the commits. The first failure is final: what follows would not fit the head."""
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
         if error is not None:
@@ -133,3 +142,8 @@ class Journal:
         for subscriber in self._subscribers if error is None else ():
             for event in batch:
                 subscriber.put_nowait(event)
+        if done is self._last:
+            self._last = None
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)

@@ -234,7 +234,7 @@ class Run:
         """Notice what others ask of the run; what is to be done `now` does not wait for the turn's end."""
         table, store = self._table, self._table.store
         seen = table.state.commands
-        while hasattr(store, "knock"):
+        while True:
             await store.knock(self.id, seen)
             table.knocked = True
             posted = await store.posted(self.id, seen)

@@ -132,8 +132,6 @@ class Table:
     async def _take_commands(self) -> None:
         """Journal what was posted since the last time, and what comes of it."""
         self.knocked = False
-        if not hasattr(self.store, "posted"):
-            return
         for posted in await self.store.posted(self.state.run, self.state.commands):
             data = taken(self.state, posted.number, posted.command)
             self.record(data)
@@ -237,8 +235,6 @@ class Table:
 
     async def reclaimed(self) -> bool:
         """Whether a decision came just when the run was left to wait, and it is driven on here after all."""
-        if not hasattr(self.store, "posted"):
-            return False
         if self.state.status != "waiting" or not await self.store.posted(self.state.run, self.state.commands):
             return False
         try:

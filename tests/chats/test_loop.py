@@ -93,7 +93,7 @@ async def test_an_autogen_assistant_with_tools_takes_its_turn(store: Store) -> N
     assert lines(run) == ["a: it is 4", "b: b 1"]
     assert (len(model.requests), used) == (2, [4])
     keys = [e.key for e in await data_of(store, run, ev.EffectCompleted)]
-    assert keys == ["model/0", "model/1", "turn/0"]
+    assert keys == ["model/0", "tool/c1", "model/1", "turn/0"]
     inner = [type(e.message).__name__ for e in await data_of(store, run, ev.Inner)]
     assert len(inner) == 2
     assert run.usage.input_tokens == 20
@@ -259,7 +259,7 @@ async def test_what_an_agent_left_running_is_not_heard_after_its_turn(store: Sto
     run = await Chat(agents, limits=Limits(turns=2)).run("go", store=store)
     with pytest.raises(asyncio.CancelledError):
         await left[0]
-    assert [e.kind for e in await data_of(store, run, ev.EffectIntended)] == ["model", "model", "turn"]
+    assert [e.kind for e in await data_of(store, run, ev.EffectIntended)] == ["model", "tool", "model", "turn"]
     assert await verify_run(store, run.id) == []
 
 

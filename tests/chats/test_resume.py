@@ -234,7 +234,7 @@ async def test_an_answer_that_was_recorded_is_never_bought_again(store: Store, d
     run = await (await open_run(run_id, chat=with_tool(model, nothing), store=store)).finish()
     assert lines(run) == ["a: it is there"]
     assert len(model.requests) == 1
-    assert await data_of(store, run, ev.EffectUnknown) == []
+    assert [e.key for e in await data_of(store, run, ev.EffectUnknown)] == ["tool/c1"]  # the look was under way
     assert await verify_run(store, run.id) == []
 
 
@@ -247,7 +247,7 @@ async def test_who_asks_for_something_else_is_never_given_the_old_answer(store: 
     warned = [w.text for w in await data_of(store, run, ev.Warned)]
     assert warned[-1].startswith("a asked for something else than before the interruption (model/0)")
     keys = [e.key for e in await data_of(store, run, ev.EffectCompleted)]
-    assert keys[-2:] == ["~model/0", "~model/1"]
+    assert keys[-3:] == ["~model/0", "~tool/c1", "~model/1"]
     assert await verify_run(store, run.id) == []
 
 
@@ -332,10 +332,14 @@ async def test_a_block_that_ran_in_a_turn_that_was_cut_off_is_not_run_again(stor
         await run.finish()
     assert (dying.fired, ran) == (True, ["first\n", "second\n"])
     again = await (await open_run(run.id, chat=research(Opened(answer), two, turns=2), store=store)).finish()
-    assert ran == ["first\n", "second\n", "second\n"]
+    assert ran == ["first\n", "second\n"]  # nor is the second: what the first had left it is lost
     assert BEGAN[-1] == {"first.txt": b"1"}
     finished = (await data_of(store, again, ev.CodeFinished))[-2:]
-    assert [(b.key, b.state_lost) for b in finished] == [("code/0", False), ("code/1", True)]
+    assert [(b.key, b.state_lost, b.skipped is None) for b in finished] == [
+        ("code/0", False, True),
+        ("code/1", True, False),
+    ]
+    assert "variables of earlier blocks are lost" in again.transcript.history[-1].text
     assert [f.name for f in again.artifacts] == ["first.txt"]
     assert again.usage.code_runs == 2
     assert await verify_run(store, again.id) == []
