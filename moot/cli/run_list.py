@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from moot.chats.clean import clean_line
 from moot.chats.ids import short
+from moot.cli.columns import Columns
 from moot.cli.words import dollars, time_of, tokens
 
 if TYPE_CHECKING:
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
 
     from moot.chats.store import RunRow
 
-_COLUMNS = ("run", "status", "chat", "turns", "started", "tokens", "cost")
-_RIGHT = ("turns", "started", "tokens", "cost")
-_LEAST_FIRST = ("tokens", "cost", "started", "turns", "chat")
+_COLUMNS = Columns(
+    titles=("run", "status", "chat", "turns", "started", "tokens", "cost"),
+    right=("turns", "started", "tokens", "cost"),
+    least_first=("tokens", "cost", "started", "turns", "chat"),
+    stretching="chat",
+    least=8,
+)
 NOTHING_ASKED: Mapping[str, int] = {}
-_CHAT_CELLS = 8
-"""A longer name may be cut."""
 
 
 def status_of(row: RunRow, questions: int = 0) -> str:
@@ -65,18 +68,7 @@ def run_table(
     """Runs for people, by the shortest beginnings of their ids among all `names`; where there is little room columns
     are left out, the least needed first. `questions`: how many each run waits for.
     """
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    cells = [_cells(row, names, questions.get(row.run, 0)) for row in rows]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title, wide in _fitting(cells, width).items():
-        justify: Literal["left", "right"] = "right" if title in _RIGHT else "left"
-        table.add_column(title, justify=justify, no_wrap=True, overflow="ellipsis", width=wide)
-    for row in cells:
-        table.add_row(*(Text(row[str(column.header)]) for column in table.columns))
-    return table
+    return _COLUMNS.table([_cells(row, names, questions.get(row.run, 0)) for row in rows], width)
 
 
 def _cells(row: RunRow, names: Sequence[str], questions: int) -> dict[str, str]:
@@ -92,26 +84,6 @@ def _cells(row: RunRow, names: Sequence[str], questions: int) -> dict[str, str]:
         "tokens": tokens(row.input_tokens + row.output_tokens),
         "cost": "unpriced" if row.usd is None else dollars(row.usd),
     }
-
-
-def _fitting(cells: Sequence[dict[str, str]], width: int) -> dict[str, int]:
-    """The columns that fit, with their widths; the chat's name gets what the others leave."""
-    from rich.cells import cell_len
-
-    wide = {title: max(cell_len(title), *(cell_len(row[title]) for row in cells)) for title in _COLUMNS}
-    chat, wide["chat"] = wide["chat"], min(wide["chat"], _CHAT_CELLS)
-    for title in _LEAST_FIRST:
-        if _total(wide) <= width:
-            break
-        del wide[title]
-    if "chat" in wide:
-        wide["chat"] = min(chat, wide["chat"] + max(0, width - _total(wide)))
-    return wide
-
-
-def _total(wide: dict[str, int]) -> int:
-    """Cells of a whole line: a blank at both ends, three between columns."""
-    return sum(wide.values()) + 3 * len(wide) - 1
 
 
 def _local(ts: float) -> str:
