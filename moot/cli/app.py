@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from moot import __version__
-from moot.cli import chat_verbs, doctor_verb, journal_verbs, run_verbs, sandbox_verbs
+from moot.cli import (
+    chat_verbs,
+    compare_verb,
+    doctor_verb,
+    fork_verb,
+    journal_verbs,
+    replay_verb,
+    run_verbs,
+    sandbox_verbs,
+)
 
 app = typer.Typer(
     name="moot",
@@ -53,10 +62,13 @@ app.command(epilog="Example: moot run debate.yaml 'Adopt a 4-day week?' --rounds
     run_verbs.run
 )
 app.command(epilog="Example: moot resume 01kag", rich_help_panel=_RUNNING)(run_verbs.resume)
+app.command(epilog="Example: moot fork 01kag@3 --model openai/gpt-5", rich_help_panel=_RUNNING)(fork_verb.fork)
 app.command(epilog="Example: moot init research my-chat", rich_help_panel=_WRITING)(chat_verbs.init)
 app.command(epilog="Example: moot validate chat.yaml", rich_help_panel=_WRITING)(chat_verbs.validate)
 app.command(epilog="Example: moot plan chat.yaml --set inputs.x=weight", rich_help_panel=_WRITING)(chat_verbs.plan)
 app.command(epilog="Example: moot schema > moot.schema.json", rich_help_panel=_WRITING)(chat_verbs.schema)
+app.command(epilog="Example: moot replay 01kag --speed 4", rich_help_panel=_LOOKING)(replay_verb.replay)
+app.command(epilog="Example: moot compare 01kag 01kah", rich_help_panel=_LOOKING)(compare_verb.compare)
 app.command(epilog="Example: moot export 01kag --format md -o run.md", rich_help_panel=_LOOKING)(journal_verbs.export)
 app.command(epilog="Example: moot verify --all", rich_help_panel=_LOOKING)(journal_verbs.verify)
 app.command(epilog="Example: moot doctor", rich_help_panel=_MACHINE)(doctor_verb.doctor)

@@ -31,10 +31,11 @@ def show(run: Loaded) -> None:
     files = [f"file {f.name} ({f.size} bytes, sha256 {f.sha256}) in {found(run.name, f)}" for f in story.files.values()]
     for line in few(files):
         display.hint(line)
+    own = story.forked.turn if story.forked is not None else 0  # what was copied was another run's work
     for name, usage in story.by_participant.items():
         parts = [tokens(usage.tokens), money(usage)] if usage.tokens else []
         parts += [count(usage.code_runs, "code run")] if usage.code_runs else []
-        took = sum(t.seconds for t in story.turns.values() if t.participant == name)
+        took = sum(t.seconds for t in story.turns.values() if t.participant == name and t.number > own)
         display.hint(f"cost of {name}: {', '.join([*parts, seconds(took)])}")
 
 
@@ -52,14 +53,19 @@ def full_turn(telling: Telling) -> str:
     return "\n".join(parts)
 
 
+def known_files(story: Story) -> list[CopiedFile]:
+    """What the code of a run left, and where it can be opened."""
+    return [CopiedFile(f.name, f.size, f.sha256, found(story.run, f)) for f in story.files.values()]
+
+
 def shown_object(story: Story, status: str) -> Json:
     """Everything for `--json`: the object of `run --json`, and what led there."""
     done, created = story.finished, story.created
     code = exit_code(done.outcome if done is not None else None, done.cause if done is not None else "")
-    files = [CopiedFile(f.name, f.size, f.sha256, found(story.run, f)) for f in story.files.values()]
     return {
-        **run_object(story, status, code, files),
+        **run_object(story, status, code, known_files(story)),
         "started": time_of(story.started),
+        "forked_from": _forked(story),
         "task": "\n".join(story.task),
         "participants": list(created.participants) if created is not None else [],
         "models": dict(created.models) if created is not None else {},
@@ -74,6 +80,11 @@ def _question(asked: Asked) -> Json:
     decided = asked.decided
     made = None if decided is None else {"decision": decided.decision, "text": decided.text, "by": decided.by}
     return {**request_object(asked.request), "waits": asked.waits, "decided": made}
+
+
+def _forked(story: Story) -> Json | None:
+    forked = story.forked
+    return None if forked is None else {"run": forked.parent, "turn": forked.turn, "edits": dict(forked.edits)}
 
 
 def _turn(telling: Telling) -> Json:

@@ -1,6 +1,7 @@
 """A fork begins as another run did, up to the end of a turn, and goes on by itself."""
 
 import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -10,7 +11,7 @@ from autogen_agentchat.agents import AssistantAgent
 from autogen_core.models import LLMMessage
 
 from moot.agents.assistant import assistant
-from moot.agents.errors import ModelError
+from moot.agents.errors import ModelError, PlaybookError
 from moot.agents.executor import Executor, executor
 from moot.chats import events as ev
 from moot.chats.build import load_chat
@@ -346,8 +347,6 @@ def runs_code(box: Fake, table: Path, turns: int = 6) -> Chat:
 async def test_a_workspace_has_the_files_of_that_turn_and_the_coder_hears_that_variables_are_lost(
     store: Store, tmp_path: Path
 ) -> None:
-    import hashlib
-
     def made(code: str, language: str) -> Execution:
         data = code.encode()
         return Execution(
@@ -511,13 +510,10 @@ async def test_any_place_of_a_chat_file_can_be_another_in_a_fork(store: Store, d
     assert await verify_run(store, new) == []
 
 
-async def test_another_model_also_takes_the_place_of_an_assistants_own(
-    store: Store, duet: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_another_model_also_takes_the_place_of_an_assistants_own(store: Store, duet: Path) -> None:
     run = await played(duet, store)
     (duet.parent / "new.yaml").write_text(PLAY.replace("duet", "new").replace("hello", "hi").replace("not yet", "soon"))
-    monkeypatch.chdir(duet.parent)
-    new = await fork(run.id, turn=0, edits=Edits(model="playbook:new.yaml"), store=store)
+    new = await fork(run.id, turn=0, edits=Edits(model=f"playbook:{duet.parent}/new.yaml"), store=store)
     (duet.parent / "new.yaml").unlink()
     again = await go_on(new, None, store)
     assert lines(again) == ["ann: hi from ann", "bob: soon", "ann: hi from ann", "bob: DONE: agreed"]
@@ -544,8 +540,6 @@ async def test_what_cannot_be_set_is_told_and_nothing_is_written(
     store: Store, duet: Path, sets: dict[str, str], said: str
 ) -> None:
     run = await played(duet, store)
-    from moot.agents.errors import PlaybookError
-
     with pytest.raises((UserError, SpecError, ModelError, PlaybookError), match=said) as refused:
         await fork(run.id, edits=Edits(sets=sets), store=store)
     assert "1:1" not in str(refused.value)
@@ -557,3 +551,52 @@ async def test_the_same_again_is_no_change(store: Store, duet: Path) -> None:
     new = await fork(run.id, turn=1, edits=Edits(sets={"limits.turns": "6"}), store=store)
     (forked,) = [e.data for e in await store.load(new) if isinstance(e.data, ev.RunForked)]
     assert forked.edits == {}
+
+
+async def altered(store: MemoryStore, new: str, at: int, **changes: object) -> list[str]:
+    """What is wrong with a fork when one of its events was changed."""
+    kept = store._runs[new].events
+    before = kept[at]
+    kept[at] = before._replace(data=before.data.model_copy(update=changes))
+    try:
+        return await verify_run(store, new)
+    finally:
+        kept[at] = before
+
+
+async def test_what_was_copied_is_verified_beside_the_run_it_was_copied_from() -> None:
+    store = MemoryStore()
+    run = await two().run("go", store=store)
+    new = await fork(run.id, turn=2, edits=Edits(message="no", task="stay"), chat=two(), store=store)
+    events = await store.load(new)
+    assert await verify_run(store, new) == []
+    finished = [n for n, e in enumerate(events) if e.type == "turn.finished"]
+    (problem,) = await altered(store, new, finished[0], seconds=9.5)
+    assert "is not what stands in run" in problem
+    (problem,) = await altered(store, new, finished[1], seconds=9.5)
+    assert f"event {finished[1] + 1} (turn.finished) is not what stands in run {run.id}" in problem
+    (problem,) = await altered(store, new, 0, inputs={"ann": ()})
+    assert "run.created" in problem
+    assert await altered(store, new, 0, chat="other") == []  # a task may be another in the chat file, too
+    forked = next(n for n, e in enumerate(events) if e.type == "run.forked")
+    assert "claims that 3 events were copied" in (await altered(store, new, forked, head=3))[0]
+    assert "does not stand at the end of turn 1" in (await altered(store, new, forked, turn=1))[0]
+    assert "is not what stands" in "".join(await altered(store, new, forked, edits={}))
+    await store.remove(run.id)
+    assert await verify_run(store, new) == []
+
+
+async def test_an_edited_report_of_code_is_no_damage(store: Store, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_bytes(b"x,y")
+    box = Fake(lambda code, language: Execution(exit_code=0, stdout="1\n"))
+    run = await runs_code(box, table, turns=3).run("go", store=store)
+    chat = runs_code(box, table, turns=4)
+    new = await fork(run.id, turn=2, edits=Edits(message="nobody knows"), chat=chat, store=store)
+    again = await go_on(new, chat, store)
+    assert lines(again)[1] == "runner: nobody knows"
+    assert await verify_run(store, new) == []
+    third = await fork(new, turn=2, chat=chat, store=store)
+    assert [e.type for e in await store.load(third)][-2:] == ["run.forked", "run.forked"]
+    assert lines(await go_on(third, chat, store))[1] == "runner: nobody knows"
+    assert await verify_run(store, third) == []
