@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Literal, cast
 
@@ -68,7 +67,8 @@ class Call:
     @property
     def info(self) -> ModelInfo | None:
         """What the model could do, where the line says so."""
-        return cast(ModelInfo, self.line.info) if self.line.info else None
+        said = self.line.info
+        return cast(ModelInfo, said) if ModelInfo.__required_keys__ <= said.keys() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Tape:
         """The tape in that file; `name` is what people call it. Raises TapeError."""
         called = name or str(path)
         try:
-            text = path.read_bytes().decode()
+            text = _decoded(path.read_bytes())
         except FileNotFoundError:
             raise TapeError(f"no tape {called!r}: there is no file {path}; record one with --record") from None
         except IsADirectoryError:
@@ -103,20 +103,17 @@ class Tape:
     @classmethod
     def parse(cls, text: str, name: str = "tape", path: Path | None = None) -> Tape:
         """The tape of that text. Raises TapeError with the line that is wrong."""
+        if not text.strip():
+            raise TapeError(f"tape {name!r} is empty; record one with --record")
         lines = text.split("\n")
         last = lines.pop()  # empty, unless it was cut off or the file was edited
         torn = bool(last.strip()) and not _is_json(last)
         lines += [last] if last.strip() and not torn else []
-        header = read_header(lines[0] if lines else "", name)
+        header = read_header(lines[0], name)
         calls = _calls(lines, name)
         if not calls:
             raise TapeError(f"tape {name!r} holds no call: nothing was recorded yet; record with --record")
         return cls(name, text, header.repeat, calls, _found(calls), torn, path)
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the text, in hex."""
-        return sha256(self.text.encode()).hexdigest()
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -151,15 +148,13 @@ class Tape:
 
 def read_header(line: str, name: str) -> Header:
     """The first line of a tape. Raises TapeError where it is none, or of a version this one does not read."""
-    if not line.strip():
-        raise TapeError(f"tape {name!r} is empty; record one with --record")
     try:
         found = json.loads(line)
         if isinstance(found, dict) and found.get("tape") == "moot" and found.get("version") != VERSION:
             raise TapeError(f"tape {name!r} has version {found.get('version')!r}; this moot reads version {VERSION}")
         if isinstance(found, dict) and "tape" in found:
             return Header.model_validate(found)
-    except ValueError:  # also pydantic's
+    except (ValueError, RecursionError):  # also pydantic's
         pass
     raise TapeError(f"{name!r} is no tape: its first line is not a tape's header")
 
@@ -187,7 +182,7 @@ def _line(text: str, place: str) -> Line:
         first = error.errors(include_url=False)[0]
         where = "".join(f"{step}: " for step in first["loc"])
         raise TapeError(f"{place}: no recorded call: {where}{first['msg']}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise TapeError(f"{place}: no recorded call: the line is not JSON") from None
 
 
@@ -208,9 +203,19 @@ def _found(calls: Sequence[Call]) -> dict[str, tuple[Call, ...]]:
     return {digest: tuple(same) for digest, same in found.items()}
 
 
+def _decoded(data: bytes) -> str:
+    """The text; what a killed process left of the last line may end within a character."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        if data[:1] == b"{" and 0 < data.rfind(b"\n") < error.start:
+            return data.decode(errors="replace")
+        raise
+
+
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True

@@ -140,7 +140,7 @@ def difference(recorded: Request, now: Request, line: int) -> str:
         old, new = (_lines(_settled(m[at].shown)) if at < len(m) else [] for m in (before, after))
         what = f"message {at + 1}"
         if at == len(before) or at == len(after):
-            what += f", which is in one only (recorded {len(before)} messages, asked {len(after)})"
+            what += f", which is in one only (recorded: {len(before)}, asked: {len(after)})"
     every = difflib.unified_diff(old, new, f"recorded, line {line}", "asked now", lineterm="", n=0)
     diff = [each for each in every if not each.startswith("@@")]
     cut = [each if len(each) <= LINE_CHARACTERS else each[: LINE_CHARACTERS - 1] + "…" for each in _near(diff)]
@@ -203,8 +203,11 @@ def _quiet(block: BlockReport) -> BlockReport:
 
 
 def _image(image: Image) -> Shown:
-    data = image.to_base64()
-    return {"image": f"sha256:{sha256(data.encode()).hexdigest()}", "characters": len(data)}
+    """By its pixels: how they are packed into a file may change with the library that does it."""
+    pixels = image.image
+    width, height = pixels.size
+    digest = sha256(f"{pixels.mode} {width} {height} ".encode() + pixels.tobytes()).hexdigest()
+    return {"image": f"sha256:{digest}", "width": width, "height": height}
 
 
 def _short(schema: object) -> str:
