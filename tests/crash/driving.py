@@ -1,0 +1,80 @@
+"""What the processes do: one drives the run as far as it gets, another one answers for the person."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from hashlib import sha256
+from pathlib import Path
+
+from moot.chats.commands import Decide
+from moot.chats.errors import Fenced, UserError
+from moot.chats.events import Draft, dumped
+from moot.chats.outside import post, requests
+from moot.chats.run import Run, open_run
+from moot.chats.store import LEASE_SECONDS
+from moot.chats.verify import verify_run
+from tests.crash.fate import Death, Fate, FatefulStore
+from tests.crash.process import FENCED, FINISHED, OVER, WAITING
+from tests.crash.scenario import TASK, answer, chat
+from tests.crash.world import append_line
+
+
+async def drive(folder: Path, death: Death | None, *, lease_seconds: float = LEASE_SECONDS) -> int:
+    """Start the run, or go on with it, until it is finished or waits; write down what a viewer gets to see."""
+    fate = Fate(folder, death)
+    store = FatefulStore(folder / "moot.db", fate, lease_seconds=lease_seconds)
+    try:
+        names = await store.names()
+        talk = chat(folder, fate)
+        run = await (open_run(names[0], chat=talk, store=store) if names else talk.start(TASK, store=store))
+        viewer = asyncio.create_task(view(folder, run))
+        await run.finish()
+        await viewer
+        append_line(folder / "fate.jsonl", {"pid": os.getpid(), "crossed": fate.crossed, "status": run.status})
+        problems = await verify_run(store, run.id) if run.status == "finished" else []
+        assert problems == [], problems
+    except Fenced:
+        return FENCED
+    except UserError as refused:
+        if "is finished" not in str(refused):
+            raise
+        return OVER
+    finally:
+        await store.close()
+    return FINISHED if run.status == "finished" else WAITING
+
+
+async def view(folder: Path, run: Run) -> None:
+    """The client's log: what was published to somebody who follows the run in the process that drives it."""
+    async for event in run.events():
+        assert not isinstance(event, Draft)
+        digest = sha256(dumped(event.data).encode()).hexdigest()
+        append_line(folder / "client.jsonl", {"pid": os.getpid(), "seq": event.seq, "type": event.type, "data": digest})
+
+
+async def decide(folder: Path, death: Death | None, *, careful: bool = True) -> int:
+    """Answer every question that waits, from a process that does not drive."""
+    fate = Fate(folder, death)
+    store = FatefulStore(folder / "moot.db", fate)
+    try:
+        (name,) = await store.names()
+        for request in await requests(name, store):
+            decision, text = answer(request.kind, request.payload, folder, careful=careful)
+            command = Decide(
+                request=request.id,
+                decision=decision,
+                text=text,
+                by="ada",
+                digest=request.digest,
+            )
+            fate.cross("posting")
+            try:
+                await post(name, command, store)
+            except UserError as refused:  # whoever was killed had posted it
+                if "decided already" not in str(refused):
+                    raise
+            fate.cross("posted")
+    finally:
+        await store.close()
+    return FINISHED
