@@ -63,7 +63,7 @@ async def _rows(limit: int | None) -> tuple[list[RunRow], dict[str, int]]:
     try:
         rows = await store.runs()
         waiting = [row.run for row in rows[:limit] if may_wait(row)]
-        return rows, {run: len((await load_named(store, run, ())).story.waiting) for run in waiting}
+        return rows, {run: len((await load_named(store, run, run)).story.waiting) for run in waiting}
     finally:
         await store.close()
 

@@ -59,6 +59,11 @@ class Loaded:
         return story.created is None or story.created.spec is None
 
     @property
+    def go_on(self) -> str:
+        """How it is driven on."""
+        return f"open_run({self.name!r}, chat=...)" if self.python else f"moot resume {self.short}"
+
+    @property
     def status(self) -> str:
         """`running`, `waiting`, `paused` or `finished`."""
         return status_of(self.row, len(self.story.waiting))
@@ -67,10 +72,10 @@ class Loaded:
 async def load_run(store: Store, prefix: str) -> Loaded:
     """The run whose id begins like this. Raises UserError, StoreError."""
     name = await find_run(store, prefix)
-    return await load_named(store, name, await store.names())
+    return await load_named(store, name, short(name, await store.names()))
 
 
-async def load_named(store: Store, name: str, names: Sequence[str]) -> Loaded:
-    """The run of that id, called by a beginning that no other of the `names` has."""
+async def load_named(store: Store, name: str, called: str) -> Loaded:
+    """The run of that id. Raises StoreError."""
     row, events = await store.row(name), await store.load(name)
-    return Loaded(name, short(name, names), events, row, await store.posted(name, last_command(events)))
+    return Loaded(name, called, events, row, await store.posted(name, last_command(events)))

@@ -71,12 +71,13 @@ def shown_object(story: Story, status: str) -> Json:
         "models": dict(created.models) if created is not None else {},
         "limits": dict(created.limits) if created is not None else {},
         "history": [_turn(t) for _, t in sorted(story.turns.items())],
-        "questions": [_question(asked) for asked in story.asked.values()],
+        "questions": [question_object(asked) for asked in story.asked.values()],
         "notes": [{"turn": n.turn, "kind": n.kind, "text": n.text, "body": n.body, "by": n.by} for n in story.notes],
     }
 
 
-def _question(asked: Asked) -> Json:
+def question_object(asked: Asked) -> Json:
+    """A question, and what became of it."""
     decided = asked.decided
     made = None if decided is None else {"decision": decided.decision, "text": decided.text, "by": decided.by}
     return {**request_object(asked.request), "waits": asked.waits, "decided": made}

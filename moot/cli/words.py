@@ -53,6 +53,14 @@ def seconds(amount: float) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02}m"
 
 
+def age(amount: float) -> str:
+    """How long ago, roughly: `12s`, `5m`, `2h07m`, `3 days`."""
+    hours, days = amount / 3600, amount / 86400
+    if days >= 2:
+        return f"{int(days)} days"
+    return seconds(amount) if hours >= 1 else f"{int(amount // 60)}m" if amount >= 60 else f"{max(0, int(amount))}s"
+
+
 def time_of(ts: float) -> str | None:
     """ISO 8601 in UTC; None where there is no time."""
     return datetime.fromtimestamp(ts, UTC).isoformat(timespec="milliseconds") if ts else None
