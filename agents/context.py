@@ -174,8 +174,12 @@ class RollingDigest:
     ) -> tuple[str, int]:
         """The digest, and the characters of the messages and tools together."""
         known = len(self._last)
-        # list comparison takes the identity shortcut in C: a few ns a message
-        if known and list(messages[:known]) == self._last:
+        # list comparison takes the identity shortcut in C: a few ns a message; a view that moves on is known by its end
+        if (
+            0 < known <= len(messages)
+            and messages[known - 1] is self._last[-1]
+            and list(messages[:known]) == self._last
+        ):
             chain, size, new = self._chain, self._size, messages[known:]
         else:
             chain, size, new = b"", 0, messages

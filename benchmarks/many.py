@@ -5,7 +5,8 @@
 The ideal is 6 x 0.5 = 3.0 s; what is more is the runtime's own work, as all the replies come at the same moment. Three
 participants in a round, about 200 characters a message. Moot journalled (all runs in one file, FULL), Moot in memory,
 and AutoGen's RoundRobinGroupChat, which keeps nothing, alternate. Memory is what the process gained until all runs were
-over, none of them let go. What was imported before is taken out of the garbage collector's sight, for all three alike.
+over, none of them let go; each load has a process of its own. The garbage collector is told to leave alone what was
+imported before.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import asyncio
 import gc
 import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -35,6 +38,8 @@ from moot.termination.limits import Limits
 TEXT = "x" * 200
 TURNS = 6
 SECONDS = 0.5
+WARM_UP = 20
+"""Chats before those that are measured."""
 
 
 class Slow(BaseChatAgent):
@@ -101,31 +106,42 @@ async def autogen(chats: int) -> tuple[float, float, float]:
     return meter.read()
 
 
-LOADS: Mapping[str, Callable[[int], Awaitable[tuple[float, float, float]]]] = {
-    "Moot, journalled (FULL)": journalled,
-    "Moot, in memory": lambda chats: moot(chats, MemoryStore()),
-    "AutoGen RoundRobinGroupChat": autogen,
+LOADS: Mapping[str, tuple[str, Callable[[int], Awaitable[tuple[float, float, float]]]]] = {
+    "journalled": ("Moot, journalled (FULL)", journalled),
+    "memory": ("Moot, in memory", lambda chats: moot(chats, MemoryStore())),
+    "autogen": ("AutoGen RoundRobinGroupChat", autogen),
 }
 
 
-async def _measured(load: Callable[[int], Awaitable[tuple[float, float, float]]], chats: int) -> Sequence[float]:
-    return await load(chats)
+async def once(load: str, chats: int) -> None:
+    """For a process of its own: memory that an earlier load gave back would hide what this one takes."""
+    await LOADS[load][1](WARM_UP)  # whatever is imported late is imported now
+    print(*await LOADS[load][1](chats))
+
+
+def measured(load: str, chats: int) -> Sequence[float]:
+    program = [sys.executable, __file__, "--load", load, "--chats", str(chats)]
+    done = subprocess.run(program, check=True, capture_output=True, text=True)
+    return [float(figure) for figure in done.stdout.split()]
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--chats", type=int, default=1000)
     options.add_argument("--rounds", type=int, default=3, help="repetitions, alternating (default 3)")
+    options.add_argument("--load", choices=[*LOADS], help="only that one, once, as bare figures")
     given = options.parse_args()
-    asyncio.run(_measured(journalled, 2))  # whatever is imported late is imported now
-    seen: dict[str, list[Sequence[float]]] = {name: [] for name in LOADS}
+    if given.load is not None:
+        return asyncio.run(once(given.load, given.chats))
+    seen: dict[str, list[Sequence[float]]] = {load: [] for load in LOADS}
     for _ in range(given.rounds):
-        for name, load in LOADS.items():
-            seen[name].append(asyncio.run(_measured(load, given.chats)))
+        for load in LOADS:
+            seen[load].append(measured(load, given.chats))
     print(f"{given.chats} chats x {TURNS} turns x {SECONDS} s (ideal {TURNS * SECONDS:.1f} s)")
-    for name, runs in seen.items():
+    for load, runs in seen.items():
         wall, cpu, held = (statistics.median(each) for each in zip(*runs, strict=True))
-        print(f"{name:28} {wall:6.2f} s   {cpu:6.2f} s of CPU   {held:6.1f} kB a chat")
+        print(f"{LOADS[load][0]:28} {wall:6.2f} s   {cpu:6.2f} s of CPU   {held:6.1f} kB a chat")
+    return None
 
 
 if __name__ == "__main__":

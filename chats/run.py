@@ -61,7 +61,7 @@ class Run:
 
     def __init__(self, table: Table, *, owns_store: bool) -> None:
         self._table, self._owns_store = table, owns_store
-        self._begun = asyncio.Event()
+        self._begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task = asyncio.get_running_loop().create_task(self._drive(), name=f"moot run {self.id}")
         self._task.add_done_callback(lambda t: t.cancelled() or t.exception())  # raised by `finish`
         self._stopping = self._closed = False
@@ -200,9 +200,9 @@ class Run:
     async def begun(self) -> Run:
         """Itself, once it is driven: a task that is cancelled before its first step would never give anything back."""
         try:
-            await self._begun.wait()
+            await asyncio.shield(self._begun)
         except asyncio.CancelledError:
-            await self._begun.wait()
+            await self._begun
             await self.stop_now("cancelled while it was started")
             raise
         return self
@@ -211,7 +211,7 @@ class Run:
         table = self._table
         listening = asyncio.get_running_loop().create_task(self._listen())
         try:
-            self._begun.set()
+            self._begun.set_result(None)
             await drive(table)
             while await table.reclaimed():
                 await drive(table)

@@ -355,6 +355,7 @@ class State:
 
 
 def _cost(spent: Spent) -> Cost:
-    if spent is FREE or spent == FREE:
+    # field by field: pydantic's own comparison takes longer than everything else here
+    if spent is FREE or not (spent.input_tokens or spent.output_tokens or spent.code_runs or spent.usd != 0.0):
         return NOTHING
     return Cost(spent.input_tokens, spent.output_tokens, spent.usd, spent.code_runs)
