@@ -191,13 +191,14 @@ def _found(calls: Sequence[Call]) -> dict[str, tuple[Call, ...]]:
     known: the reply that its successor got to the same request is the one that the chat went on with.
     """
     found: dict[str, list[Call]] = {}
+    end = {call.line.take: call.number for call in calls}
     last: dict[str, tuple[str, Call]] = {}
     for call in calls:
         digest = call.request.digest(call.line.part)
         same = found.setdefault(digest, [])
         before = last.get(call.line.part)
-        if before is not None and before[0] == digest and before[1].line.take != call.line.take:
-            same.remove(before[1])
+        if before is not None and before[0] == digest and end[before[1].line.take] == before[1].number:
+            same.remove(before[1])  # its process never asked again, and another one went on from there
         same.append(call)
         last[call.line.part] = (digest, call)
     return {digest: tuple(same) for digest, same in found.items()}

@@ -91,22 +91,29 @@ class RecordingClient(ChatCompletionClient):
         return {**options, "extra_create_args": capped(self.model.client, extra, self.max_output_tokens)}
 
     def _write(self, request: Request, result: CreateResult, options: Mapping[str, Any]) -> None:
-        before, label = self._written or (None, None)
-        grown = before is not None and request.messages[: len(before.messages)] == before.messages
-        known = len(before.messages) if before is not None and grown else 0
+        try:
+            line = self._line(request, result, options)
+            self._file.add(line)
+        except (TapeError, ValueError) as error:  # the reply is paid for: it is not thrown away for that
+            _warn(f"{error}; the reply to {self.part!r} is not on the tape")
+        else:
+            self._written = request, line.digest
+
+    def _line(self, request: Request, result: CreateResult, options: Mapping[str, Any]) -> Line:
+        """What is written down: of the messages those that are not in this client's last line."""
+        known, follows = 0, None
+        if self._written is not None:
+            before, label = self._written
+            known = len(before.messages)
+            follows = label if known and request.messages[:known] == before.messages else None
         own = [options.get("extra_create_args", {}).get(cap) for cap in CAPS]
-        line = Line(
+        return Line(
             part=self.part, take=self._take, at=utc_now(), model=self.model.name, digest=request.digest(self.part),
-            follows=label if known else None, messages=[dict(told.shown) for told in request.messages[known:]],
+            follows=follows, messages=[dict(told.shown) for told in request.messages[known if follows else 0 :]],
             options=dict(request.options), result=result,
             most_output_tokens=next((n for n in own if isinstance(n, int)), self.max_output_tokens),
             info={name: able for name, able in self.model_info.items() if isinstance(able, bool | str)},
         )  # fmt: skip
-        try:
-            self._file.add(line)
-            self._written = request, line.digest
-        except TapeError as error:  # the reply is paid for: it is not thrown away for that
-            _warn(f"{error}; the reply to {self.part!r} is not on the tape")
 
     @property
     def max_output_tokens(self) -> int:

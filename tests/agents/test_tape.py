@@ -160,8 +160,13 @@ def test_the_reply_that_a_killed_process_got_last_gives_way_to_its_successors() 
     text = HEADER + _line("lost", take="1") + _line("kept", take="2") + _line("later", take="2", asked="more")
     tape = Tape.parse(text)
     assert [call.line.result.content for call in tape.found[_asked(_user("hello")).digest("ann")]] == ["kept"]
-    again = Tape.parse(HEADER + _line("a", take="1") + _line("b", take="1"))
-    assert [call.line.result.content for call in again.found[_asked(_user("hello")).digest("ann")]] == ["a", "b"]
+
+    same = _line("a", take="1") + _line("b", take="1")
+    side_by_side = _line("a", take="1") + _line("b", take="2") + _line("c", take="1", asked="more")
+    other = _line("a", take="1") + _line("x", take="2", part="bob") + _line("b", take="1")
+    for lines in (same, side_by_side, other):
+        tape = Tape.parse(HEADER + lines)
+        assert [call.line.result.content for call in tape.found[_asked(_user("hello")).digest("ann")]] == ["a", "b"]
 
 
 def test_how_long_a_block_took_and_where_an_object_lay_do_not_count() -> None:
