@@ -129,6 +129,8 @@ def _left(story: Story) -> list[str]:
     if waiting := story.waiting:
         open_questions = [f"{_inline(request.id)}: {_inline(question(request))}" for request in waiting]
         return ["It waits for a person to decide:", "", *_listed(open_questions)]
+    if story.waits_for:
+        return ["What it waited for is decided; nobody has driven it on yet."]
     return [f"Paused: {_inline(story.paused)}" if story.paused else "It was left without a word."]
 
 

@@ -14,6 +14,9 @@ from moot.chats.notes import Asked, Note
 from moot.chats.requests import Request
 from moot.termination.ledger import Cost, Usage
 
+_WAITS = "waits for a person"
+"""How the end of an attempt is told that asked somebody: the question itself says so."""
+
 
 @dataclass(slots=True)
 class Block:
@@ -61,6 +64,8 @@ class Story:
         """Where it comes from. What was spent before is not told as this run's."""
         self.paused = ""
         """Why it was left, where it was left on purpose."""
+        self.waits_for: tuple[str, ...] = ()
+        """The questions it was left for, where it was."""
         self.started = 0.0
         self.seconds = 0.0
         """Of work, also in attempts that came to nothing."""
@@ -136,12 +141,12 @@ class Story:
     def _driven(self, data: object, ts: float) -> None:
         match data:
             case ev.RunStarted():
-                self.finished, self.paused = None, ""
+                self.finished, self.paused, self.waits_for = None, "", ()
             case ev.RunResumed():
-                self.finished, self.paused = None, ""
+                self.finished, self.paused, self.waits_for = None, "", ()
                 self._note("resumed", f"the run goes on with turn {self.count + 1}")
-            case ev.RunPaused(reason=reason):
-                self.paused = reason
+            case ev.RunPaused(reason=reason, waiting=waiting):
+                self.paused, self.waits_for = reason, waiting
                 self._note("paused", reason)
             case ev.HumanSaid() as said:
                 self.notes.append(notes.said(said, text_of(said.message), self.count))
@@ -179,9 +184,8 @@ class Story:
                 self._note("failed", f"attempt {event.attempt} of {turn.participant} failed: {error}", event.turn)
             case ev.TurnAbandoned(reason=why, seconds=seconds):
                 self.seconds += seconds
-                self._note(
-                    "abandoned", f"attempt {event.attempt} of {turn.participant} was given up: {why}", event.turn
-                )
+                kind = "waits" if why.startswith(_WAITS) else "abandoned"
+                self._note(kind, f"attempt {event.attempt} of {turn.participant} was given up: {why}", event.turn)
             case ev.RequestAsked() as data:
                 self._asked(event, data)
             case _:

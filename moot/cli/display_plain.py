@@ -15,7 +15,7 @@ from moot.chats.story import Block, Story, Telling, text_of
 from moot.cli import question_shown, shown
 from moot.cli.consoles import console
 
-_SHOWN_ELSEWHERE = ("paused", "resumed", "asked")
+_SHOWN_ELSEWHERE = ("paused", "resumed", "asked", "waits")
 
 
 class PlainDisplay:
@@ -50,7 +50,7 @@ class PlainDisplay:
                 self._chosen(choice, story)
             case ev.CodeProposed(code=code):
                 self._unrun.pop(code, None)
-            case ev.Inner(message=message):
+            case ev.Inner(message=message) if text_of(message).strip():
                 self.print(shown.indented(Text(f"· {clean_line(text_of(message))}", style="dim")))
             case ev.TurnFinished():
                 self._told(story.turns[event.turn], story)

@@ -25,7 +25,7 @@ def show(run: Loaded) -> None:
     display.end(story)
     for decision in run.decisions:
         who = decision.by or "somebody"
-        display.hint(f"{decision.id} was {VERDICTS[decision.decision]} by {who}; the run has not gone on since")
+        display.hint(f"{decision.id} was {VERDICTS[decision.decision]} by {who}; to go on: {run.go_on}")
     if story.finished is not None and story.finished.result is not None:
         display.hint(f"result: {story.finished.result}")
     files = [f"file {f.name} ({f.size} bytes, sha256 {f.sha256}) in {found(run.name, f)}" for f in story.files.values()]

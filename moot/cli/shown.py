@@ -234,6 +234,8 @@ def ending(story: Story) -> RenderableType:
         word, why = "paused", clean_line(story.paused or "nobody drives it")
         if waiting := story.waiting:
             word, why = "waiting", f"{count(len(waiting), 'question')} to a person"
+        elif story.waits_for:
+            why = "what it waited for is decided"
         return Text.assemble((f"‖ {word}: ", "bold yellow"), why, (took, "dim"))
     sign, color = _SIGNS.get(done.outcome, ("■", "yellow"))
     rule = f" (rule {clean_line(done.rule, 80)}, turn {done.turn})"
