@@ -17,9 +17,10 @@ from autogen_core.models import ChatCompletionClient
 from moot.agents.context import JournalContext, Mark
 from moot.agents.effects import Codec, Effect, effect
 from moot.agents.json_text import snapshot
-from moot.agents.written import Inner, check_written, writable
+from moot.agents.written import check_written, writable
 from moot.termination.ledger import NOTHING, Cost
 
+Inner = BaseAgentEvent | BaseChatMessage
 Hear = Callable[[Inner], None]
 ModelKind = Literal["scripted", "replayed", "real"]
 

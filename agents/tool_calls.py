@@ -18,8 +18,9 @@ from autogen_core.tools import TextResultContent, ToolResult
 from moot.agents.effects import SCOPE, Codec, Doubt, Effect, Happened, Lookup, Scope, entered
 from moot.agents.json_text import digest_of, whole_characters
 from moot.agents.questions import Decision, Question
+from moot.agents.seat import Inner
 from moot.agents.tool_policy import AskOtherSide, ToolPolicy
-from moot.agents.written import Inner, check_written, writable
+from moot.agents.written import check_written, writable
 from moot.termination.ledger import NOTHING, Cost
 
 Hear = Callable[[object], None]

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from autogen_agentchat.messages import (
-    BaseAgentEvent,
-    BaseChatMessage,
-    CodeExecutionEvent,
-    CodeGenerationEvent,
-    HandoffMessage,
-    ModelClientStreamingChunkEvent,
-    MultiModalMessage,
-    StopMessage,
-    TextMessage,
-    ThoughtEvent,
-    ToolCallExecutionEvent,
-    ToolCallRequestEvent,
-    ToolCallSummaryMessage,
-    UserInputRequestedEvent,
-)
+from functools import cache
+
 from pydantic import BaseModel
 
 from moot.agents.json_text import json_of
 
-Inner = BaseAgentEvent | BaseChatMessage
-_PLAIN: frozenset[type[Inner]] = frozenset({
-    TextMessage, MultiModalMessage, StopMessage, HandoffMessage, ToolCallSummaryMessage, ToolCallRequestEvent,
-    ToolCallExecutionEvent, ThoughtEvent, ModelClientStreamingChunkEvent, UserInputRequestedEvent, CodeGenerationEvent,
-    CodeExecutionEvent,
+_AUTOGEN = "autogen_agentchat.messages"
+_PLAIN = frozenset({
+    "TextMessage", "MultiModalMessage", "StopMessage", "HandoffMessage", "ToolCallSummaryMessage",
+    "ToolCallRequestEvent", "ToolCallExecutionEvent", "ThoughtEvent", "ModelClientStreamingChunkEvent",
+    "UserInputRequestedEvent", "CodeGenerationEvent", "CodeExecutionEvent",
 })  # fmt: skip
-"""AutoGen's messages that hold nothing but text, whole numbers and images: they need no look."""
+"""AutoGen's messages that hold nothing but text, whole numbers and images: they need no look. By name, since whoever
+only reads a journal does not wait for AutoGen.
+"""
 
 
 class Unwritable(RuntimeError):
@@ -37,7 +25,7 @@ class Unwritable(RuntimeError):
 
 def check_written(who: str, said: object) -> None:
     """Raises Unwritable, naming who said what, if it cannot be journalled."""
-    if type(said) in _PLAIN or not isinstance(said, BaseModel):
+    if _is_plain(type(said)) or not isinstance(said, BaseModel):
         return
     try:
         json_of(said)
@@ -50,6 +38,9 @@ def writable(said: object) -> object:
     """A message as it is to be given to pydantic's JSON, which takes NaN and infinity for null in fields of type
     `float`: where there may be such, what `json` can write.
     """
-    if isinstance(said, BaseAgentEvent | BaseChatMessage) and type(said) not in _PLAIN:
-        return said.model_dump(mode="json")
-    return said
+    return said if _is_plain(type(said)) or not isinstance(said, BaseModel) else said.model_dump(mode="json")
+
+
+@cache
+def _is_plain(kind: type) -> bool:
+    return kind.__module__ == _AUTOGEN and kind.__name__ in _PLAIN

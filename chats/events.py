@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from moot.agents.json_text import json_of
 from moot.agents.questions import Verdict
 from moot.agents.ran import RanBlock, StoredFile
+from moot.agents.written import writable
 from moot.termination.outcome import Outcome
 
 VERSION = 1
@@ -27,7 +28,7 @@ Message = object
 class Data(BaseModel):
     """What an event says."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
     type: ClassVar[str] = "unknown"
 
 
@@ -323,6 +324,10 @@ _MODELS: tuple[type[BaseModel], ...] = (
     CodeFinished, BudgetWarning, Warned, RunForked, RequestAsked, RequestDecided, HumanSaid, PauseAsked, StopAsked,
     CommandRefused,
 )  # fmt: skip
+_SAYS: dict[type[BaseModel], str] = {
+    TurnFinished: "reply", Inner: "message", MessageSaid: "message", HumanSaid: "message"
+}  # fmt: skip
+"""Which events hold a message, and where."""
 TYPES: dict[str, type[BaseModel]] = {str(m.__dict__["type"]): m for m in _MODELS}
 """Every type of event and its model."""
 
@@ -361,7 +366,12 @@ class Draft:
 
 def dumped(data: BaseModel) -> str:
     """An event's data as JSON. Raises PydanticSerializationError for what is no data."""
-    return json.dumps(data.facts) if isinstance(data, Unknown) else json_of(data)
+    if isinstance(data, Unknown):
+        return json.dumps(data.facts)
+    place = _SAYS.get(type(data))
+    if place is not None and (said := writable(live := getattr(data, place))) is not live:
+        data = data.model_copy(update={place: said})
+    return json_of(data)
 
 
 def read(type: str, text: str) -> BaseModel:

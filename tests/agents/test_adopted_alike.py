@@ -35,7 +35,7 @@ from autogen_core.tools import (
 from pydantic import BaseModel
 
 from moot.agents.adopt import adopt
-from moot.agents.written import Inner
+from moot.agents.seat import Inner
 from tests.fakes import Counting, FakeConversation, call, in_turn
 
 Wish = tuple[str, dict[str, Any], str]

@@ -8,7 +8,7 @@ from autogen_core.models import ChatCompletionClient
 from moot.agents.assistant import Assistant, assistant
 from moot.agents.errors import ModelError
 from moot.agents.playbook import Playbook
-from moot.agents.written import Inner
+from moot.agents.seat import Inner
 from tests.fakes import Counting, FakeConversation, in_turn
 
 HI = [TextMessage(content="hi", source="user")]

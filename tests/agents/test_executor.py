@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 from autogen_agentchat.messages import TextMessage
 from autogen_core import CancellationToken
 
-from moot.agents.executor import NO_SANDBOX, Executor, ExecutorAgent, executor
+from moot.agents.executor import NO_SANDBOX, STATE_LOST, Executor, ExecutorAgent, executor
 from moot.agents.ran import RanBlock
 from moot.agents.report import BlockReport, parse
 from moot.agents.seat import Workplace
@@ -18,7 +18,7 @@ from moot.sandbox.docker import Docker
 from moot.sandbox.errors import EngineUnavailable, SandboxGone
 from moot.sandbox.execution import Artifact, Execution
 from moot.sandbox.fake import Fake, FakeBox
-from tests.fakes import FakeConversation, in_turn
+from tests.fakes import IN_DOUBT, FakeConversation, in_turn
 
 PLOT = b"\x89PNG"
 OK = Execution(exit_code=0, stdout="4\n")
@@ -47,7 +47,7 @@ def artifact(name: str, data: bytes) -> Artifact:
 class Boxes(Fake):
     """Remembers every box it opened."""
 
-    def __init__(self, answer: Callable[[str, str], Execution]) -> None:
+    def __init__(self, answer: Callable[[str, str], Execution | Awaitable[Execution]]) -> None:
         super().__init__(answer)
         object.__setattr__(self, "opened", [])
 
@@ -253,6 +253,74 @@ async def test_the_first_block_of_a_resumed_run_has_lost_the_variables_and_only_
     reports = await turn(agent, ("coder", code("a()") + "\n" + code("b()")))
     assert [r.state_lost for r in reports] == [True, False]
     await agent.shut()
+
+
+async def test_a_block_that_was_cut_off_runs_again_where_no_other_had_run() -> None:
+    ran: list[str] = []
+    in_turn(FakeConversation({"code/0": IN_DOUBT}))
+    agent = agent_of(noting(ran))
+    agent.open(Workplace("run", {}))
+    (report,) = await turn(agent, ("coder", code("a()")))
+    await agent.shut()
+    assert (ran, report.exit_code, report.state_lost) == (["a()\n"], 0, False)
+
+
+async def test_a_block_that_was_cut_off_is_not_run_again_where_others_had_run_and_the_coder_is_told() -> None:
+    ran: list[str] = []
+    conversation = FakeConversation({"code/0": IN_DOUBT})
+    in_turn(conversation)
+    agent = agent_of(noting(ran))
+    agent.open(Workplace("run", {}, resumed=True))
+    cut_off, *rest = await turn(agent, ("coder", code("a()") + "\n" + code("b()")))
+    (after,) = await turn(agent, ("coder", code("c()")))
+    await agent.shut()
+    assert (rest, ran) == ([], ["c()\n"])  # what was to come after it needs what it left
+    assert cut_off.skipped == STATE_LOST
+    assert (cut_off.exit_code, cut_off.state_lost, after.state_lost) == (-1, True, True)
+    assert facts(conversation, "code.finished")[0]["key"] == "code/0"
+    assert conversation.effects["code/0"].spent(conversation.results["code/0"]).code_runs == 1
+
+
+async def test_a_block_that_was_cut_off_in_this_process_finds_no_trace_of_itself() -> None:
+    boxes, began = Boxes(lambda *_: slow()), asyncio.Event()
+
+    async def slow() -> Execution:
+        if not began.is_set():
+            began.set()
+            await asyncio.Event().wait()
+        return OK
+
+    agent = agent_of(boxes)
+    in_turn(FakeConversation())
+    agent.open(Workplace("run", {}))
+    task = asyncio.ensure_future(turn(agent, ("coder", code("a()"))))
+    await began.wait()
+    task.cancel()
+    await asyncio.wait({task})
+    in_turn(FakeConversation({"code/0": IN_DOUBT}))
+    (report,) = await turn(agent, ("coder", code("a()")))
+    await agent.shut()
+    (first, _), (second, _) = boxes.opened  # type: ignore[attr-defined]
+    assert (first.blocks, second.blocks) == ([("a()\n", "python")], [("a()\n", "python")])
+    assert (report.exit_code, report.state_lost) == (0, False)
+
+
+async def test_in_a_real_box_a_block_that_was_cut_off_is_told_and_the_next_one_has_files_and_no_variables() -> None:
+    agent = ExecutorAgent(Executor(name="runner", sandbox=Docker()))
+    conversation = FakeConversation()
+    in_turn(conversation)
+    agent.open(Workplace("run", {}))
+    await turn(agent, ("coder", code("x = 1; open('made.txt', 'w').write('kept')")))
+    await agent.shut()
+    files = {"made.txt": next(iter(conversation.stored.values()))}
+    agent = ExecutorAgent(Executor(name="runner", sandbox=Docker()))
+    in_turn(FakeConversation({"code/0": IN_DOUBT}))
+    agent.open(Workplace("run", files, resumed=True))
+    (cut_off,) = await turn(agent, ("coder", code("x += 1")))
+    (after,) = await turn(agent, ("coder", code("print(open('made.txt').read(), 'x' in globals())")))
+    await agent.shut()
+    assert (cut_off.skipped, cut_off.state_lost) == (STATE_LOST, True)
+    assert (after.stdout, after.state_lost) == ("kept False\n", True)
 
 
 async def test_the_box_opens_in_the_background_and_is_closed_at_the_end() -> None:

@@ -19,8 +19,7 @@ from autogen_core.models import RequestUsage
 
 from moot.agents.adopt import adopt
 from moot.agents.models import Model
-from moot.agents.seat import Seat, WholeTurn, Workplace
-from moot.agents.written import Inner
+from moot.agents.seat import Inner, Seat, WholeTurn, Workplace
 from moot.chats.events import EffectCompleted
 from tests.fakes import Counting, FakeConversation, Scripted, in_turn
 
