@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from moot.chats.sqlite_store import SqliteStore
     from moot.chats.store import Store
 
 DATABASE = "moot.db"
@@ -25,11 +26,14 @@ def open_store(where: Store | Path | str | None = None) -> tuple[Store, bool]:
 
     Raises StoreError when the file cannot be used.
     """
+    if where is None or isinstance(where, str | Path):
+        return open_file(where), True
+    return where, False
+
+
+def open_file(where: Path | str | None = None) -> SqliteStore:
+    """Journals in a file: the user's own where none is named. Raises StoreError when it cannot be used."""
     from moot.chats.sqlite_store import SqliteStore
 
-    if where is None:
-        return SqliteStore(home() / DATABASE), True
-    if isinstance(where, str | Path):
-        path = Path(where)
-        return SqliteStore(path / DATABASE if path.is_dir() else path), True
-    return where, False
+    path = home() / DATABASE if where is None else Path(where)
+    return SqliteStore(path / DATABASE if where is not None and path.is_dir() else path)

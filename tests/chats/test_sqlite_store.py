@@ -13,7 +13,6 @@ from moot.chats.errors import Fenced, StoreError
 from moot.chats.events import Event, Unknown, Warned
 from moot.chats.home import open_store
 from moot.chats.owner import new_owner
-from moot.chats.sqlite_schema import SCHEMA_VERSION
 from moot.chats.sqlite_store import SqliteStore
 from moot.chats.store import Claim
 
@@ -168,14 +167,6 @@ def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is a database of something else"):
         SqliteStore(path)
     assert sqlite3.connect(path).execute("SELECT name FROM sqlite_master").fetchall() == [("places",)]
-
-
-def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "moot.db"
-    with sqlite3.connect(path) as db:
-        db.execute(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
-    with pytest.raises(StoreError, match=rf"written by a newer Moot \(schema {SCHEMA_VERSION + 1}, .*\): upgrade Moot"):
-        SqliteStore(path)
 
 
 @pytest.mark.parametrize(

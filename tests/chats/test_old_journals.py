@@ -1,0 +1,177 @@
+"""Journals of earlier versions are carried over where they lie; those of later ones are left alone."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from autogen_agentchat.agents import AssistantAgent
+from autogen_core.models import LLMMessage
+
+from moot.agents.executor import executor
+from moot.chats.chat import Chat
+from moot.chats.errors import StoreError, UserError
+from moot.chats.events import Unknown
+from moot.chats.run import open_run
+from moot.chats.sqlite_schema import SCHEMA_VERSION
+from moot.chats.sqlite_store import SqliteStore
+from moot.chats.verify import verify_run
+from moot.sandbox.execution import Execution
+from moot.sandbox.fake import Fake
+from moot.termination.limits import Limits
+from moot.termination.outcome import Outcome
+from tests.fakes import Counting, Scripted, Words, call, steps
+
+JOURNALS = Path(__file__).parent.parent / "data" / "journals"
+"""Each was written by the version it is named after, with every type of event that version had: of the four runs one
+from a chat file is finished and one is paused, and so it is with those made of Python objects.
+"""
+OLD = [1, 2]
+
+
+def answer(messages: Sequence[LLMMessage], number: int) -> Words:
+    if "found" in str(messages[-1].content):
+        return f"```python\nprint(4)\n```\nafter {len(messages)} messages"
+    return [call("look", {}, "c1")]
+
+
+def of_objects() -> Chat:
+    """The chat of the runs that were made of Python objects."""
+
+    async def look() -> str:
+        """Look something up."""
+        return "found"
+
+    fake = Fake(lambda code, language: Execution(exit_code=0, stdout="4\n"))
+    return Chat(
+        [
+            AssistantAgent("coder", Counting(answer), tools=[look], reflect_on_tool_use=True),
+            executor("runner", fake, runs_code_from=["coder"]),
+            AssistantAgent("critic", Counting()),
+            Scripted("old"),
+        ],
+        speakers=steps("coder", "runner", "critic old", "coder", "critic"),
+        limits=Limits(turns=6),
+    )
+
+
+def written(version: int, folder: Path) -> Path:
+    """The file as that version left it."""
+    path = folder / "moot.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript((JOURNALS / f"v{version}.sql").read_text())
+        assert db.execute("PRAGMA user_version").fetchone() == (version,)
+        db.execute("PRAGMA journal_mode=WAL")
+    return path
+
+
+async def opened(version: int, folder: Path) -> SqliteStore:
+    store = SqliteStore(written(version, folder))
+    await store.blobs.put(b"plot")
+    return store
+
+
+@pytest.mark.parametrize("version", OLD)
+async def test_every_run_is_there_with_all_its_events_and_nothing_is_wrong_with_it(
+    version: int, tmp_path: Path
+) -> None:
+    store = await opened(version, tmp_path)
+    with closing(sqlite3.connect(tmp_path / "moot.db")) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        heads = dict(db.execute("SELECT name, head FROM run"))
+    rows = await store.runs()
+    assert [(row.chat, row.status) for row in reversed(rows)] == [
+        ("duet", "finished"), ("duet", "paused"), ("objects", "finished"), ("objects", "paused"),
+    ]  # fmt: skip
+    assert len(rows) == 4
+    seen = set()
+    for row in rows:
+        events = await store.load(row.run)
+        assert [e.seq for e in events] == list(range(1, heads[row.run] + 1))
+        assert not any(isinstance(event.data, Unknown) for event in events)
+        seen |= {event.type for event in events}
+        assert await verify_run(store, row.run) == []
+    assert len(seen) == 20  # every type there was
+    await store.close()
+
+
+@pytest.mark.parametrize("version", OLD)
+async def test_a_run_of_an_earlier_version_goes_on_or_says_that_it_is_finished(version: int, tmp_path: Path) -> None:
+    store = await opened(version, tmp_path)
+    for row in await store.runs():
+        chat = None if row.chat == "duet" else of_objects()
+        if row.status == "finished":
+            with pytest.raises(UserError, match="is finished"):
+                await open_run(row.run, chat=chat, store=store)
+            continue
+        run = await (await open_run(row.run, chat=chat, store=store)).finish()
+        assert (run.status, run.turns > row.turns) == ("finished", True)
+        assert run.outcome is (Outcome.GOAL if chat is None else Outcome.LIMIT)
+        assert await verify_run(store, row.run) == []
+        assert await store.post(row.run, "{}") == 1
+    await store.close()
+
+
+OPENER = """
+import sys
+from pathlib import Path
+from moot.chats.sqlite_store import SqliteStore
+print("here", flush=True)
+sys.stdin.readline()
+SqliteStore(Path(sys.argv[1]))
+print("opened", flush=True)
+"""
+
+
+def opened_by_four_at_once(path: Path) -> list[tuple[int, str]]:
+    """How each process ended, and what it said."""
+    command, pipe = [sys.executable, "-c", OPENER, str(path)], subprocess.PIPE
+    children = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(4)]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "here\n"
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("\n")
+        child.stdin.flush()
+    return [(child.communicate()[0], child.wait())[::-1] for child in children]
+
+
+@pytest.mark.parametrize("version", OLD)
+async def test_processes_that_meet_at_an_old_file_all_get_in_and_it_is_carried_over_once(
+    version: int, tmp_path: Path
+) -> None:
+    path = written(version, tmp_path)
+    assert opened_by_four_at_once(path) == [(0, "opened\n")] * 4
+    store = SqliteStore(path)
+    await store.blobs.put(b"plot")
+    assert [await verify_run(store, run) for run in await store.names()] == [[]] * 4
+    await store.close()
+
+
+async def test_a_carrying_over_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    path = written(1, tmp_path)
+    with closing(sqlite3.connect(path)) as db:  # a name that the new layout needs
+        db.execute("ALTER TABLE run ADD COLUMN parent TEXT")
+        db.commit()
+        before = list(db.iterdump())
+    with pytest.raises(StoreError, match=r"cannot open .*: duplicate column name: parent"):
+        SqliteStore(path)
+    with closing(sqlite3.connect(path)) as db:
+        assert list(db.iterdump()) == before
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+async def test_a_file_of_a_newer_version_is_refused_and_not_touched(tmp_path: Path) -> None:
+    path = written(2, tmp_path)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=rf"written by a newer Moot \(schema {SCHEMA_VERSION + 1}, .*\): upgrade Moot"):
+        SqliteStore(path)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["moot.db"]
