@@ -14,6 +14,7 @@ from moot.cli import (
     doctor_verb,
     fork_verb,
     journal_verbs,
+    keeping_verbs,
     replay_verb,
     run_verbs,
     sandbox_verbs,
@@ -71,9 +72,12 @@ app.command(epilog="Example: moot replay 01kag --speed 4", rich_help_panel=_LOOK
 app.command(epilog="Example: moot compare 01kag 01kah", rich_help_panel=_LOOKING)(compare_verb.compare)
 app.command(epilog="Example: moot export 01kag --format md -o run.md", rich_help_panel=_LOOKING)(journal_verbs.export)
 app.command(epilog="Example: moot verify --all", rich_help_panel=_LOOKING)(journal_verbs.verify)
+app.command(epilog="Example: moot backup ~/moot-monday", rich_help_panel=_MACHINE)(keeping_verbs.backup)
 app.command(epilog="Example: moot doctor", rich_help_panel=_MACHINE)(doctor_verb.doctor)
 runs.command("list", epilog="Example: moot runs list --json")(journal_verbs.list_runs)
 runs.command("show", epilog="Example: moot runs show 01kag --turn 3")(journal_verbs.show_run)
+runs.command("search", epilog="Example: moot runs search 'least squares' --limit 5")(keeping_verbs.search)
+runs.command("rm", epilog="Example: moot runs rm --finished --older-than 30d")(keeping_verbs.remove)
 sandbox.command(epilog="Example: moot sandbox build --base slim")(sandbox_verbs.build)
 sandbox.command(epilog="Example: moot sandbox check --image moot/python:1")(sandbox_verbs.check)
 sandbox.command(epilog="Example: moot sandbox prune")(sandbox_verbs.prune)
