@@ -68,10 +68,10 @@ def resolve(model: str | ModelSpec | ChatCompletionClient, *, part: str, playboo
         return _seated(model, part, playbooks)
     check_name(model)
     if model.startswith("replay:"):
-        from moot.agents.replay_client import replay
+        from moot.agents.replay_client import replayed
 
         tape, _, other = model.removeprefix("replay:").partition("#")
-        return replay(tape, part=other).seated(part)
+        return replayed(tape, part=other).seated(part)
     if model.startswith("playbook:"):
         from moot.agents.playbook_client import PlaybookClient
 

@@ -138,7 +138,7 @@ class ReplayClient(ChatCompletionClient):
         )  # fmt: skip
 
 
-def replay(tape: str | Path, *, part: str = "") -> ReplayClient:
+def replayed(tape: str | Path, *, part: str = "") -> ReplayClient:
     """The model of a tape, wherever a model or an AutoGen client is taken. Needs no key and no network.
 
     `part` is under which name the calls were recorded; an assistant of a chat has its own. Raises TapeError for a

@@ -31,7 +31,7 @@ from moot.agents.errors import ModelError, TapeError
 from moot.agents.journalled_client import ALLOWED_OUTPUT_TOKENS, JournalledClient
 from moot.agents.models import ModelSpec, own_model, resolve
 from moot.agents.playbook import Playbook
-from moot.agents.replay_client import ReplayClient, replay
+from moot.agents.replay_client import ReplayClient, replayed
 from moot.agents.tape import Tape
 from moot.agents.tape_client import record
 from tests.fakes import Counting, FakeConversation, call, in_turn
@@ -97,7 +97,7 @@ async def test_what_was_recorded_comes_again_whole_and_in_pieces(tape: Path) -> 
     recording = record(model, tape)
     first = await recording.create(HELLO)
     streamed = (await _stream(recording, [*HELLO, *HELLO]))[-1]
-    client = replay(tape)
+    client = replayed(tape)
     assert await client.create(HELLO) == first
     *pieces, last = await _stream(client, [*HELLO, *HELLO])
     assert last == streamed
@@ -130,7 +130,7 @@ async def test_images_tools_thoughts_and_structured_replies_come_again(tape: Pat
     ]
     recording = record(model, tape)
     recorded = [await recording.create(messages, **options) for messages, options in asked]
-    client = replay(tape)
+    client = replayed(tape)
     for (messages, options), result in zip(asked, recorded, strict=True):
         assert await client.create(messages, **options) == result
     assert [result.content for result in recorded] == said
@@ -167,17 +167,17 @@ async def test_an_agent_of_autogens_is_recorded_and_replayed(tape: Path) -> None
 
     assert await ask(record(model, tape, part="ann")) == Answer(city="Tomsk")
     assert len(model.requests) == 2
-    assert repr(await ask(replay(tape, part="ann"))) == "Answer(city='Tomsk')"
+    assert repr(await ask(replayed(tape, part="ann"))) == "Answer(city='Tomsk')"
     with pytest.raises(TapeError, match="has no call of 'bob'; it has calls of ann"):
-        await ask(replay(tape, part="bob"))
+        await ask(replayed(tape, part="bob"))
 
 
 async def test_the_replayed_model_can_do_what_the_recorded_one_could(tape: Path) -> None:
     model = Counting()
     await record(model, tape).create(HELLO)
-    assert replay(tape).model_info == model.model_info
-    assert replay(tape).max_output_tokens == model.max_output_tokens == 100
-    assert replay(tape, part="nobody").max_output_tokens == ALLOWED_OUTPUT_TOKENS
+    assert replayed(tape).model_info == model.model_info
+    assert replayed(tape).max_output_tokens == model.max_output_tokens == 100
+    assert replayed(tape, part="nobody").max_output_tokens == ALLOWED_OUTPUT_TOKENS
 
 
 # --- the same request more than once ---
@@ -187,14 +187,14 @@ async def test_a_request_that_was_made_twice_gets_its_replies_in_order_and_no_th
     recording = record(Counting(lambda messages, number: f"{number}"), tape)
     for _ in range(2):
         await recording.create(HELLO)
-    client = replay(tape)
+    client = replayed(tape)
     assert [(await client.create(HELLO)).content for _ in range(2)] == ["1", "2"]
     with pytest.raises(TapeError, match=r"asks again what was recorded 2 times \(line 2, 3\).*\"repeat\": true"):
         await client.create(HELLO)
-    assert (await replay(tape).create(HELLO)).content == "1"
+    assert (await replayed(tape).create(HELLO)).content == "1"
     head, rest = tape.read_text().split("\n", 1)
     tape.write_text(head.replace('"repeat":false', '"repeat": true') + "\n" + rest)
-    patient = replay(tape)
+    patient = replayed(tape)
     assert [(await patient.create(HELLO)).content for _ in range(4)] == ["1", "2", "2", "2"]
 
 
@@ -235,7 +235,7 @@ async def test_no_secret_is_written_down(tape: Path) -> None:
     text = tape.read_text()
     assert SECRET not in text
     assert '"seed": 7' in text
-    assert (await replay(tape).create(HELLO, extra_create_args={**extra, "extra_headers": {}})).content
+    assert (await replayed(tape).create(HELLO, extra_create_args={**extra, "extra_headers": {}})).content
 
 
 async def test_a_tape_that_cannot_be_written_any_more_does_not_lose_the_reply(
@@ -277,7 +277,7 @@ async def test_a_tape_grows_with_what_is_said_and_not_with_its_square(tape: Path
         result = await recording.create(messages)
         messages.append(AssistantMessage(content=str(result.content), source="ann"))
     assert tape.stat().st_size < 200 * 1200
-    client, again = replay(tape, part="ann"), list[LLMMessage]()
+    client, again = replayed(tape, part="ann"), list[LLMMessage]()
     for number in range(200):
         again.append(UserMessage(content=f"{number} " + "x" * 100, source="user"))
         result = await client.create(again)
@@ -332,7 +332,7 @@ async def test_a_model_is_recorded_by_name_for_each_participant(tape: Path) -> N
     assert (await resolve(f"replay:{tape}", part="ann", playbooks=_books).client.create(HELLO)).content == "scripted"
     other = resolve(f"replay:{tape}#ann", part="bob", playbooks=_books)
     assert (await other.client.create(HELLO)).content == "scripted"
-    assert own_model(replay(tape, part="ann")).kind == "replayed"
+    assert own_model(replayed(tape, part="ann")).kind == "replayed"
 
 
 def test_nothing_is_asked_for_and_nothing_is_written_before_a_model_is_needed(tape: Path) -> None:
@@ -346,7 +346,7 @@ def test_nothing_is_asked_for_and_nothing_is_written_before_a_model_is_needed(ta
 async def test_a_tape_is_not_recorded_onto_itself(tape: Path) -> None:
     await record(Counting(), tape, part="ann").create(HELLO)
     before = tape.read_bytes()
-    for given in (f"replay:{tape}", replay(tape)):
+    for given in (f"replay:{tape}", replayed(tape)):
         with pytest.raises(TapeError, match=r"cannot record to .*: it is the tape that is replayed"):
             resolve(record(given, tape), part="ann", playbooks=_books)
     link = tape.with_name("link.jsonl")
@@ -367,7 +367,7 @@ async def test_a_line_that_was_cut_off_is_told_once(
         await recording.create(messages)
     tape.write_bytes(tape.read_bytes()[:-40])
     in_turn(conversation)
-    client = replay(tape)
+    client = replayed(tape)
     await client.create(HELLO)
     with pytest.raises(TapeError, match="no reply"):
         await client.create([*HELLO, *HELLO])
@@ -381,7 +381,7 @@ async def test_a_replay_can_be_cancelled(tape: Path) -> None:
     token = CancellationToken()
     token.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await replay(tape).create(HELLO, cancellation_token=token)
+        await replayed(tape).create(HELLO, cancellation_token=token)
 
 
 def test_what_a_tape_says_is_text(tape: Path) -> None:

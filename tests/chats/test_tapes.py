@@ -15,7 +15,7 @@ from moot.agents.assistant import assistant
 from moot.agents.errors import ModelError, TapeError
 from moot.agents.executor import executor
 from moot.agents.models import ModelSpec
-from moot.agents.replay_client import replay
+from moot.agents.replay_client import replayed
 from moot.agents.tape import Tape
 from moot.agents.tape_client import record
 from moot.chats.build import chat_from_source, load_chat, recorded
@@ -95,7 +95,7 @@ async def test_a_chat_that_runs_code_is_replayed_though_the_code_takes_another_t
     first = await _study(record(model, tmp_path / "t.jsonl"), usd=10.0).run("2 + 2?", store=MemoryStore())
     assert (first.outcome, first.turns, len(model.requests)) == (Outcome.GOAL, 6, 4)
     assert first.usage.usd
-    for given in (f"replay:{tmp_path / 't.jsonl'}", replay(tmp_path / "t.jsonl")):
+    for given in (f"replay:{tmp_path / 't.jsonl'}", replayed(tmp_path / "t.jsonl")):
         chat = _study(given, usd=10.0)
         for _ in range(2):  # a chat is an inert value: each run of it begins at the tape's beginning
             again = await chat.run("2 + 2?", store=MemoryStore())
@@ -117,7 +117,7 @@ async def test_agents_of_autogens_in_a_chat_are_recorded_and_replayed(tmp_path: 
 
     model = Counting(lambda messages, number: f"words {number}")
     first = await chat(record(model, tape, part="ann"), record(model, tape, part="bob")).run("go", store=MemoryStore())
-    again = await chat(replay(tape, part="ann"), replay(tape, part="bob")).run("go", store=MemoryStore())
+    again = await chat(replayed(tape, part="ann"), replayed(tape, part="bob")).run("go", store=MemoryStore())
     assert _words(again) == _words(first) == ["ann: words 1", "bob: words 2", "ann: words 3", "bob: words 4"]
     assert (again.created.model_kind, len(model.requests)) == ("replayed", 4)
 
@@ -130,7 +130,7 @@ async def test_a_limit_in_tokens_ends_both_runs_alike(tmp_path: Path) -> None:
         chat = Chat([assistant("a", "talk"), assistant("b", "talk")], limits=Limits(tokens=420), model=given)
         return await chat.run("go", store=MemoryStore())
 
-    first, again = await run(record(model, tape)), await run(replay(tape))
+    first, again = await run(record(model, tape)), await run(replayed(tape))
     assert first.outcome is again.outcome is Outcome.LIMIT
     assert first.turns == again.turns == len(model.requests) > 2
 
