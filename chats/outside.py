@@ -7,11 +7,11 @@ run again.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from moot.chats.commands import Command, Decide
+from moot.chats.commands import Command, Decide, read_command
 from moot.chats.errors import UserError
 from moot.chats.events import Event, RequestAsked, RequestDecided, RunFinished, TurnFinished
 from moot.chats.find import find_run
@@ -26,7 +26,8 @@ Where = Store | Path | str | None
 async def requests(run: str, store: Where = None) -> list[Request]:
     """The questions of a run that wait for a person, oldest first. Raises UserError for an unknown run, StoreError."""
     async with _opened(store) as kept:
-        return [*asked(await kept.load(await find_run(kept, run))).open.values()]
+        name = await find_run(kept, run)
+        return [*(await _with_pending(kept, name, await kept.load(name))).open.values()]
 
 
 async def post(run: str, command: Command, store: Where = None) -> None:
@@ -40,12 +41,12 @@ async def post(run: str, command: Command, store: Where = None) -> None:
         name = await find_run(kept, run)
         events = await kept.load(name)
         if events and isinstance(done := events[-1].data, RunFinished) and not done.cause:
-            raise UserError(
-                f"run {name} is finished ({done.outcome}: {done.reason}); nothing can be asked of it any more"
-            )
+            raise UserError(f"run {name} is finished ({done.outcome}: {done.reason}); nothing more can be asked of it")
         if isinstance(command, Decide):
-            refusal = asked(events).refusal(command.request, command.decision, command.digest)
-            if refusal is not None:
+            found = await _with_pending(kept, name, events)
+            if found.has(command):
+                return
+            if (refusal := found.refusal(command.request, command.decision, command.digest)) is not None:
                 raise UserError(f"run {name}: {refusal}")
         await kept.post(name, command.model_dump_json())
 
@@ -68,6 +69,14 @@ def asked(events: Iterable[Event]) -> Requests:
                 found.decide(data)
             case TurnFinished():
                 found.drop(event.turn)
+    return found
+
+
+async def _with_pending(store: Store, run: str, events: Sequence[Event]) -> Requests:
+    """The questions, and also the decisions that no driver has taken in yet."""
+    found = asked(events)
+    for pending in await store.posted(run, last_command(events)):
+        found.take(read_command(pending.command))
     return found
 
 

@@ -210,6 +210,7 @@ class Run:
     async def _drive(self) -> None:
         table = self._table
         listening = asyncio.get_running_loop().create_task(self._listen())
+        listening.add_done_callback(lambda t: t.cancelled() or t.exception())  # what ails the store, the journal tells
         try:
             self._begun.set_result(None)
             await drive(table)
