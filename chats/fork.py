@@ -116,7 +116,7 @@ async def _plan(store: Store, name: str, turn: int | None, edits: Edits, given: 
     seats = chat.seats()
     try:
         made = _made(created, chat, {s.name: (s.model_name, s.model_kind) for s in seats.values()})
-        prefix = [events[0]._replace(data=made), *events[1 : at.head]]
+        prefix = [events[0]._replace(data=made), *map(_uncounted, events[1 : at.head])]
         state = State(name, factory(seats))
     finally:
         for seat in seats.values():
@@ -204,6 +204,13 @@ def _made(created: RunCreated, chat: Chat, models: dict[str, tuple[str | None, s
             "spec": chat.source,
         }
     )
+
+
+def _uncounted(event: Event) -> Event:
+    """What somebody asked of the other run stays, but for its number: of the fork's own commands none was taken yet."""
+    if not getattr(event.data, "command", 0):
+        return event
+    return event._replace(data=event.data.model_copy(update={"command": 0}))
 
 
 def _fold(name: str, state: State, events: Sequence[Event]) -> None:

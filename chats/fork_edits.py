@@ -25,10 +25,13 @@ from moot.chats.inputs import apply_sets
 from moot.chats.spec import ResolvedSpec
 from moot.chats.spec_checks import Checking, ModelChecks, check
 from moot.chats.spec_words import findings
+from moot.chats.story import text_of
 from moot.chats.tapes import kept_tapes
 from moot.chats.templates import find_playbook_from
 from moot.chats.yaml_source import Source, YamlValue
 
+_OWN = ""
+"""The context of the participant itself, beside those of agents that are its tools."""
 _SCRIPTED = "playbook:"
 _MODEL_KEY = re.compile(r"(participants\.\w+\.)?model")
 _FILES_KEY = re.compile(r"(participants\.\w+\.)?sandbox\.files\b")
@@ -225,22 +228,27 @@ def with_message(events: Sequence[Event], turn: int, text: str) -> list[Event]:
         for e in events[:at]
         if e.turn == turn and isinstance(e.data, EffectCompleted)
     }
-    spoken = AssistantMessage(content=text, source=event.participant).model_dump(mode="json")
-    contexts = {path: _respoken(added, said, spoken) for path, added in done.contexts.items()}
+    contexts = dict(done.contexts)
+    if _OWN in contexts:
+        old = text_of(done.reply)
+        contexts[_OWN] = _respoken(contexts[_OWN], said, old, AssistantMessage(content=text, source=event.participant))
     data = done.model_copy(update={"reply": reworded(done.reply, text), "contexts": contexts})
     return [*events[:at], event._replace(data=data), *events[at + 1 :]]
 
 
-def _respoken(added: Sequence[object], said: Mapping[str, object], spoken: object) -> list[object]:
+def _respoken(added: Sequence[object], said: Mapping[str, object], old: str, spoken: AssistantMessage) -> list[object]:
     """What a context gained, with other last words. Words that are not in it, such as the summary of a tool's results
     that AutoGen's assistant replies with, are put at its end.
     """
-    last = added[-1] if added else None
-    if isinstance(last, str):
-        own = isinstance(said.get(last), str)
-    else:
-        own = isinstance(last, dict) and last.get("type") == "AssistantMessage" and isinstance(last["content"], str)
-    return [*(added[:-1] if own else added), spoken]
+    last, new = added[-1] if added else None, spoken.model_dump(mode="json")
+    if isinstance(last, str) and isinstance(said.get(last), str):
+        return [*added[:-1], new]
+    if isinstance(last, dict) and isinstance(last.get("content"), str):
+        if last.get("type") == "AssistantMessage":
+            return [*added[:-1], new]
+        if last["content"] == old and last.get("source") == spoken.source:  # told under another role
+            return [*added[:-1], {**last, "content": spoken.content}]
+    return [*added, new]
 
 
 def reworded(message: object, text: str) -> object:

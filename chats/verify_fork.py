@@ -73,6 +73,8 @@ def _changeable(event: Event, own: RunForked, asked: int) -> frozenset[str]:
             return frozenset({"message"})
         case ev.TurnFinished() if _said(own.turn) in own.edits and event.turn == own.turn:
             return frozenset({"reply", "contexts"})
+        case data if hasattr(data, "command"):  # a number among the commands of the other run
+            return frozenset({"command"})
     return frozenset()
 
 

@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from autogen_agentchat.agents import AssistantAgent
+from autogen_agentchat.agents import AssistantAgent, UserProxyAgent
+from autogen_agentchat.tools import AgentTool
 from autogen_core.models import LLMMessage
 
 from moot.agents.assistant import assistant
@@ -16,6 +17,7 @@ from moot.agents.executor import Executor, executor
 from moot.chats import events as ev
 from moot.chats.build import load_chat
 from moot.chats.chat import Chat
+from moot.chats.commands import Decide, Say
 from moot.chats.errors import SpecError, StoreError, UserError
 from moot.chats.events import Event
 from moot.chats.fork import fork
@@ -600,3 +602,66 @@ async def test_an_edited_report_of_code_is_no_damage(store: Store, tmp_path: Pat
     assert [e.type for e in await store.load(third)][-2:] == ["run.forked", "run.forked"]
     assert lines(await go_on(third, chat, store))[1] == "runner: nobody knows"
     assert await verify_run(store, third) == []
+
+
+async def test_only_the_speakers_own_context_is_changed_not_that_of_an_agent_that_is_its_tool(store: Store) -> None:
+    def chat(model: Counting, turns: int) -> Chat:
+        inner = AssistantAgent("helper", model, description="helps")
+        outer = AssistantAgent("a", model, tools=[AgentTool(inner)], reflect_on_tool_use=True)
+        return Chat([outer], limits=Limits(turns=turns))
+
+    def answer(messages: Sequence[LLMMessage], number: int) -> Words:
+        said: list[Words] = [[call("helper", {"task": "look"}, "c1")], "I looked", "it is there"]
+        return said[number - 1]
+
+    run = await chat(Counting(answer), 1).run("go", store=store)
+    assert lines(run) == ["a: it is there"]
+    new = await fork(run.id, turn=1, edits=Edits(message="it is gone"), chat=chat(Counting(), 2), store=store)
+    before, after = [
+        next(e.data for e in await store.load(name) if isinstance(e.data, ev.TurnFinished)) for name in (run.id, new)
+    ]
+    assert set(before.contexts) == {"", "helper/"}
+    assert after.contexts["helper/"] == before.contexts["helper/"]
+    assert len(after.contexts[""]) == len(before.contexts[""])
+    model = Counting()
+    await go_on(new, chat(model, 2), store)
+    assert [m.content for m in model.requests[0]][-1] == "it is gone"
+    assert "it is there" not in str(model.requests[0])
+    assert await verify_run(store, new) == []
+
+
+async def test_what_people_asked_of_the_run_is_no_command_to_its_fork(store: Store) -> None:
+    chat = two(limits=Limits(turns=4))
+    run = await stopped_after(2, chat, store)
+    await store.post(run.id, Say(text="be quick", by="eve").model_dump_json())
+    await go_on(run.id, chat, store)
+    (heard,) = await data_of(store, run, ev.HumanSaid)
+    assert heard.command == 1
+    new = await fork(run.id, turn=3, chat=chat, store=store)
+    assert any(e.type == "human.message" for e in await store.load(new))
+    await store.post(new, Say(text="be kind", by="eve").model_dump_json())
+    again = await go_on(new, chat, store)
+    all_heard = [ev.dumped(said) for said in await data_of(store, again, ev.HumanSaid)]
+    assert ["be quick" in all_heard[0], "be kind" in all_heard[1]] == [True, True]
+    assert await verify_run(store, new) == []
+
+
+async def test_what_a_person_decided_is_copied_and_what_nobody_decided_is_not(store: Store) -> None:
+    def chat() -> Chat:
+        return Chat([Scripted("a"), UserProxyAgent("bob")], limits=FOUR)
+
+    run = await (await chat().start("go", store=store)).finish()
+    assert (run.status, run.turns) == ("waiting", 1)
+    (open_one,) = await data_of(store, run, ev.RequestAsked)
+    new = await fork(run.id, chat=chat(), store=store)
+    assert not any(e.type == "request.asked" for e in await store.load(new))
+    again = await go_on(new, chat(), store)
+    assert (again.status, again.turns) == ("waiting", 1)
+    decided = Decide(request=open_one.id, decision="respond", text="yes", digest=open_one.digest)
+    await store.post(run.id, decided.model_dump_json())
+    run = await go_on(run.id, chat(), store)
+    assert lines(run)[:2] == ["a: a 1", "bob: yes"]
+    new = await fork(run.id, turn=3, chat=chat(), store=store)
+    again = await go_on(new, chat(), store)
+    assert (again.status, lines(again)) == ("waiting", ["a: a 1", "bob: yes", "a: a 2"])
+    assert await verify_run(store, new) == []
