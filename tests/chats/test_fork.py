@@ -15,13 +15,14 @@ from moot.agents.assistant import assistant
 from moot.agents.errors import ModelError, PlaybookError
 from moot.agents.executor import Executor, executor
 from moot.chats import events as ev
-from moot.chats.build import load_chat
+from moot.chats.build import load_chat, recorded
 from moot.chats.chat import Chat
 from moot.chats.commands import Decide, Say
 from moot.chats.errors import SpecError, StoreError, UserError
 from moot.chats.events import Event
 from moot.chats.fork import fork
 from moot.chats.fork_edits import NO_EDITS, Edits
+from moot.chats.forking import Forking
 from moot.chats.graph import graph
 from moot.chats.memory_store import MemoryStore
 from moot.chats.run import Run, open_run
@@ -665,3 +666,30 @@ async def test_what_a_person_decided_is_copied_and_what_nobody_decided_is_not(st
     again = await go_on(new, chat(), store)
     assert (again.status, lines(again)) == ("waiting", ["a: a 1", "bob: yes", "a: a 2"])
     assert await verify_run(store, new) == []
+
+
+async def test_a_fork_is_made_and_driven_when_it_is_awaited(store: Store, tmp_path: Path) -> None:
+    book = tmp_path / "book.yaml"
+    book.write_text("version: 1\nname: book\nparts:\n  ann: [{say: from the book}]\n  bob: [{say: me too}]\n")
+    run = await two().run("go", store=store)
+    forking = Forking(run.id, turn=2, edits=Edits(model=f"playbook:{book}"), chat=two(), store=store)
+    assert await store.names() == [run.id]
+    again = await forking.finish()
+    assert lines(again)[2:] == ["ann: from the book", "bob: me too"]
+    driven = await Forking(run.id, chat=two(limits=Limits(turns=5)), store=store)
+    assert (await driven.finish()).turns == 5
+
+
+async def test_a_fork_can_be_answered_from_a_tape(store: Store, duet: Path, tmp_path: Path) -> None:
+    loaded = load_chat(duet)
+    tape = tmp_path / "tape.jsonl"
+    run = await recorded(loaded.chat, tape).run(loaded.task, store=store)
+    for name in ("duet.yaml", "play.yaml"):
+        (duet.parent / name).unlink()
+    new = await fork(run.id, turn=1, edits=Edits(model=f"replay:{tape}"), store=store)
+    tape.unlink()
+    again = await go_on(new, None, store)
+    assert (lines(again), again.outcome) == (lines(run), Outcome.GOAL)
+    third = await fork(new, turn=2, edits=Edits(sets={"limits.turns": "5"}), store=store)
+    assert lines(await go_on(third, None, store)) == lines(run)
+    assert [await verify_run(store, name) for name in (new, third)] == [[], []]
