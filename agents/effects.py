@@ -8,6 +8,7 @@ run's side is implemented in `chats`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -85,6 +86,10 @@ class Conversation(Protocol):
 
     async def fail(self, error: BaseException) -> NoReturn:
         """End the attempt here. An exception could be swallowed by the agent's own code: the driver is told instead."""
+        ...
+
+    def own(self, task: asyncio.Task[object]) -> None:
+        """End that task with the attempt: what an agent started does not end with its turn."""
         ...
 
     def busy(self) -> AbstractContextManager[None]:

@@ -68,6 +68,9 @@ class ToolCalls:
         self, here: Scope, name: str, arguments: Arguments | None, call_id: str | None, own_name: str = ""
     ) -> Call:
         """A call that is about to be made. `own_name` is the tool's, where the model knows it by another one."""
+        task = asyncio.current_task()
+        if task is not None:  # one of AutoGen's, which waits for ever for a tool that was cut off
+            here.conversation.own(task)
         given = arguments or {}
         ident = call_id or digest_of([name, given])
         names = frozenset({name, own_name or name})

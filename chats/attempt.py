@@ -75,6 +75,8 @@ class Attempt:
         """Effects, and other things outside, that are under way."""
         self._blocked: list[asyncio.Future[NoReturn]] = []
         self._tasks: set[asyncio.Task[object]] = set()
+        """Those that perform something now."""
+        self._owned: set[asyncio.Task[object]] = set()
         self._closed = False
         journal.on_failure.add(self._broken)
 
@@ -202,6 +204,11 @@ class Attempt:
         await self._never()
         raise AssertionError("unreachable")
 
+    def own(self, task: asyncio.Task[object]) -> None:
+        """End that task with the attempt."""
+        self._owned.add(task)
+        task.add_done_callback(self._owned.discard)
+
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:
         """The turn is not quiet meanwhile."""
@@ -275,7 +282,7 @@ class Attempt:
         self._journal.on_failure.discard(self._broken)
         for future in self._blocked:
             future.cancel()
-        for task in self._tasks:
+        for task in self._tasks | self._owned:
             task.cancel()
 
     async def _commit(self) -> None:

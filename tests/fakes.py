@@ -228,6 +228,7 @@ class FakeConversation:
         self.questions: dict[str, Question] = {}
         self.failure: BaseException | None = None
         self.stuck = asyncio.Event()
+        self.owned: list[asyncio.Task[object]] = []
         self.notes: list[tuple[str, dict[str, object]]] = []
         self.drafts: list[tuple[str, str]] = []
         self.stored: dict[str, bytes] = {}
@@ -276,6 +277,9 @@ class FakeConversation:
         self.stuck.set()
         await asyncio.Event().wait()
         raise AssertionError("unreachable")
+
+    def own(self, task: asyncio.Task[object]) -> None:
+        self.owned.append(task)
 
     @contextmanager
     def busy(self) -> Iterator[None]:
@@ -366,7 +370,7 @@ async def contexts(run: Run) -> dict[str, list[dict[str, Any]]]:
     """What each participant's model would be told next."""
     found = run._table.seats.items()
     return {
-        name: [m.model_dump() for m in await context.get_messages()]
+        f"{name}/{path}" if path else name: [m.model_dump() for m in await context.get_messages()]
         for name, seat in found
-        for context in seat.contexts.values()
+        for path, context in seat.contexts.items()
     }
