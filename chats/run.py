@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import importlib.metadata
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from autogen_agentchat.messages import TextMessage
 
-from moot.agents.executor import Executor
 from moot.agents.questions import Verdict
 from moot.agents.ran import StoredFile
-from moot.agents.seat import Seat
 from moot.chats.chat import Chat, drive
 from moot.chats.commands import Decide, End, Pause, read_command
+from moot.chats.creating import created_from
 from moot.chats.errors import StoreError, UserError
 from moot.chats.events import Draft, Event, MessageSaid, RunCreated, Warned
 from moot.chats.find import find_run
+from moot.chats.fork_edits import NO_EDITS, Edits
+from moot.chats.forking import Forking
 from moot.chats.home import open_store
 from moot.chats.ids import new_run
 from moot.chats.journal import Journal
@@ -59,8 +58,8 @@ class Artifact:
 class Run:
     """One execution of a chat, driven by a task of its own: a viewer that goes away changes nothing."""
 
-    def __init__(self, table: Table, *, owns_store: bool) -> None:
-        self._table, self._owns_store = table, owns_store
+    def __init__(self, table: Table, chat: Chat, *, owns_store: bool) -> None:
+        self._table, self._chat, self._owns_store = table, chat, owns_store
         self._begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task = asyncio.get_running_loop().create_task(self._drive(), name=f"moot run {self.id}")
         self._task.add_done_callback(lambda t: t.cancelled() or t.exception())  # raised by `finish`
@@ -197,6 +196,15 @@ class Run:
             self._task.cancel()
         await asyncio.wait({self._task})
 
+    def fork(self, turn: int | None = None, *, edits: Edits = NO_EDITS, chat: Chat | None = None) -> Forking:
+        """A new run that goes on from the end of that turn (None: the last), with `edits`: `await` it for the run,
+        driven in the background, or `await run.fork(turn=3).finish()`. This one is not touched; `chat` replaces its
+        own. Raises, when awaited, what `fork` and `open_run` raise.
+        """
+        store = self._table.store
+        where = getattr(store, "path", None) if self._owns_store else store  # ours is closed with the run
+        return Forking(self.id, turn=turn, edits=edits, chat=chat or self._chat, store=where)
+
     async def begun(self) -> Run:
         """Itself, once it is driven: a task that is cancelled before its first step would never give anything back."""
         try:
@@ -259,7 +267,7 @@ async def start(chat: Chat, task: str, where: Store | Path | str | None) -> Run:
     seats = chat.seats()
     store, opened = open_store(where)
     try:
-        run, owner, created = new_run(), new_owner(), await _created(chat, seats, store)
+        run, owner, created = new_run(), new_owner(), await created_from(chat, seats, store)
         await store.create(run, chat.name)
         journal = Journal(store, await store.claim(run, owner))
         state = State(run, factory(seats))
@@ -275,7 +283,7 @@ async def start(chat: Chat, task: str, where: Store | Path | str | None) -> Run:
         if opened:
             await store.close()
         raise
-    return await Run(table, owns_store=opened).begun()
+    return await Run(table, chat, owns_store=opened).begun()
 
 
 async def open_run(run: str, *, chat: Chat | None = None, store: Store | Path | str | None = None) -> Run:
@@ -291,7 +299,7 @@ async def open_run(run: str, *, chat: Chat | None = None, store: Store | Path | 
         owner = new_owner()
         claim = await kept.claim(name, owner)
         try:
-            table = await _reopen(kept, claim, chat, owner)
+            table, chat = await _reopen(kept, claim, chat, owner)
         except BaseException:
             await kept.release(claim)
             raise
@@ -299,10 +307,10 @@ async def open_run(run: str, *, chat: Chat | None = None, store: Store | Path | 
         if opened:
             await kept.close()
         raise
-    return await Run(table, owns_store=opened).begun()
+    return await Run(table, chat, owns_store=opened).begun()
 
 
-async def _reopen(store: Store, claim: Claim, given: Chat | None, owner: str) -> Table:
+async def _reopen(store: Store, claim: Claim, given: Chat | None, owner: str) -> tuple[Table, Chat]:
     from moot.chats.rebuild import rebuild
 
     events = await store.load(claim.run)
@@ -333,35 +341,4 @@ async def _reopen(store: Store, claim: Claim, given: Chat | None, owner: str) ->
     except BaseException:
         await table.close()
         raise
-    return table
-
-
-async def _created(chat: Chat, seats: Mapping[str, Seat], store: Store) -> RunCreated:
-    kinds = {seat.model_kind for seat in seats.values() if seat.model_kind is not None}
-    assert chat.limits is not None  # checked when the chat was made
-    return RunCreated(
-        chat=chat.name,
-        participants=chat.names,
-        limits=chat.limits.given(),
-        models={s.name: s.model_name for s in seats.values() if s.model_name is not None},
-        model_kind="none" if not kinds else "mixed" if len(kinds) > 1 else kinds.pop(),
-        inputs={p.name: await _inputs(p, store) for p in chat.participants if isinstance(p, Executor)},
-        spec=chat.source,
-        moot=_version(),
-    )
-
-
-@functools.cache
-def _version() -> str:
-    return importlib.metadata.version("moot")
-
-
-async def _inputs(spec: Executor, store: Store) -> tuple[StoredFile, ...]:
-    kept = []
-    for name, path in spec.files.items():
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise UserError(f"cannot read the input file {path}: {error.strerror}") from error
-        kept.append(StoredFile(name=name, size=len(data), sha256=await store.blobs.put(data)))
-    return tuple(kept)
+    return table, chat

@@ -12,15 +12,27 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from moot.agents.assistant import Assistant, assistant
-    from moot.agents.errors import ModelError, PlaybookError
+    from moot.agents.effects import idempotency_key
+    from moot.agents.errors import ModelError, PlaybookError, TapeError
     from moot.agents.executor import Executor, executor
     from moot.agents.models import ModelSpec
+    from moot.agents.people import ask_approval, ask_person
     from moot.agents.prices import Price
+    from moot.agents.replay_client import replayed
+    from moot.agents.tape_client import record
+    from moot.agents.tool_policy import ToolPolicy
     from moot.chats.build import load_chat
     from moot.chats.chat import Chat
+    from moot.chats.commands import Decide, End, Pause, Say
+    from moot.chats.compare import Comparison, compare
     from moot.chats.errors import ChatError, Fenced, SpecError, StoreError, UserError
+    from moot.chats.fork import fork
+    from moot.chats.fork_edits import Edits
     from moot.chats.graph import graph
     from moot.chats.memory_store import MemoryStore
+    from moot.chats.outside import post, requests, watch
+    from moot.chats.replay import Replay, replay
+    from moot.chats.requests import Request
     from moot.chats.result import ResultSpec
     from moot.chats.run import Artifact, Run, open_run
     from moot.chats.speakers import Choice, SpeakerPolicy, round_robin
@@ -38,15 +50,27 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "agents.assistant": ("Assistant", "assistant"),
-    "agents.errors": ("ModelError", "PlaybookError"),
+    "agents.effects": ("idempotency_key",),
+    "agents.errors": ("ModelError", "PlaybookError", "TapeError"),
     "agents.executor": ("Executor", "executor"),
     "agents.models": ("ModelSpec",),
+    "agents.people": ("ask_approval", "ask_person"),
     "agents.prices": ("Price",),
+    "agents.replay_client": ("replayed",),
+    "agents.tape_client": ("record",),
+    "agents.tool_policy": ("ToolPolicy",),
     "chats.build": ("load_chat",),
     "chats.chat": ("Chat",),
+    "chats.commands": ("Decide", "End", "Pause", "Say"),
+    "chats.compare": ("Comparison", "compare"),
     "chats.errors": ("ChatError", "Fenced", "SpecError", "StoreError", "UserError"),
+    "chats.fork": ("fork",),
+    "chats.fork_edits": ("Edits",),
     "chats.graph": ("graph",),
     "chats.memory_store": ("MemoryStore",),
+    "chats.outside": ("post", "requests", "watch"),
+    "chats.replay": ("Replay", "replay"),
+    "chats.requests": ("Request",),
     "chats.result": ("ResultSpec",),
     "chats.run": ("Artifact", "Run", "open_run"),
     "chats.speakers": ("Choice", "SpeakerPolicy", "round_robin"),
@@ -68,7 +92,11 @@ __all__ = [
     "Chat",
     "ChatError",
     "Choice",
+    "Comparison",
+    "Decide",
     "Docker",
+    "Edits",
+    "End",
     "Execution",
     "Executor",
     "Fenced",
@@ -78,30 +106,47 @@ __all__ = [
     "ModelError",
     "ModelSpec",
     "Outcome",
+    "Pause",
     "PlaybookError",
     "Price",
+    "Replay",
+    "Request",
     "ResultSpec",
     "Rule",
     "Run",
     "SandboxError",
+    "Say",
     "SpeakerPolicy",
     "SpecError",
     "SqliteStore",
     "Stop",
     "StoreError",
+    "TapeError",
+    "ToolPolicy",
     "Transcript",
     "Turn",
     "Usage",
     "UserError",
     "__version__",
+    "ask_approval",
+    "ask_person",
     "assistant",
     "code_succeeded",
+    "compare",
     "executor",
+    "fork",
     "graph",
+    "idempotency_key",
     "load_chat",
     "open_run",
+    "post",
+    "record",
+    "replay",
+    "replayed",
+    "requests",
     "round_robin",
     "says",
+    "watch",
     "when",
 ]
 

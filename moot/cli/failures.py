@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 
-from moot.agents.errors import ModelError, PlaybookError
+from moot.agents.errors import ModelError, PlaybookError, TapeError
 from moot.chats.clean import clean
 from moot.chats.errors import SpecError, StoreError, UserError
 from moot.cli.exit_codes import ExitCode
@@ -17,6 +17,7 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (SpecError, ExitCode.USAGE),
     (UserError, ExitCode.USAGE),
     (PlaybookError, ExitCode.USAGE),  # a file that is wrong
+    (TapeError, ExitCode.USAGE),
     (ModelError, ExitCode.MODEL),
     (SandboxError, ExitCode.NO_SANDBOX),
     (StoreError, ExitCode.FAILED),

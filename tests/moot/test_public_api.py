@@ -5,10 +5,11 @@ import inspect
 import moot
 
 NAMES = """
-Artifact Assistant Chat ChatError Choice Docker Execution Executor Fenced Ledger Limits MemoryStore ModelError ModelSpec
-Outcome PlaybookError Price ResultSpec Rule Run SandboxError SpeakerPolicy SpecError SqliteStore Stop StoreError
-Transcript Turn Usage UserError __version__ assistant code_succeeded executor graph load_chat open_run round_robin
-says when
+Artifact Assistant Chat ChatError Choice Comparison Decide Docker Edits End Execution Executor Fenced Ledger Limits
+MemoryStore ModelError ModelSpec Outcome Pause PlaybookError Price Replay Request ResultSpec Rule Run SandboxError Say
+SpeakerPolicy SpecError SqliteStore Stop StoreError TapeError ToolPolicy Transcript Turn Usage UserError __version__
+ask_approval ask_person assistant code_succeeded compare executor fork graph idempotency_key load_chat open_run post
+record replay replayed requests round_robin says watch when
 """.split()
 
 
