@@ -15,6 +15,8 @@ from moot.cli import (
     fork_verb,
     journal_verbs,
     keeping_verbs,
+    outside_verbs,
+    people_verbs,
     replay_verb,
     run_verbs,
     sandbox_verbs,
@@ -33,6 +35,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 runs = typer.Typer(help="Look at past and present runs.", no_args_is_help=True, epilog="Example: moot runs list")
+inbox = typer.Typer(
+    help="Questions of runs to people: what waits, and what is decided.",
+    no_args_is_help=True,
+    epilog="Example: moot inbox list",
+)
 sandbox = typer.Typer(
     help="The containers that code runs in.", no_args_is_help=True, epilog="Example: moot sandbox build"
 )
@@ -57,6 +64,7 @@ def options(
 
 
 _RUNNING, _WRITING, _LOOKING, _MACHINE = "Run chats", "Write chats", "Look at runs", "This machine"
+_TALKING = "Answer and steer runs"
 
 app.command(epilog="Example: moot demo", rich_help_panel=_RUNNING)(run_verbs.demo)
 app.command(epilog="Example: moot run debate.yaml 'Adopt a 4-day week?' --rounds 3", rich_help_panel=_RUNNING)(
@@ -64,6 +72,14 @@ app.command(epilog="Example: moot run debate.yaml 'Adopt a 4-day week?' --rounds
 )
 app.command(epilog="Example: moot resume 01kag", rich_help_panel=_RUNNING)(run_verbs.resume)
 app.command(epilog="Example: moot fork 01kag@3 --model openai/gpt-5", rich_help_panel=_RUNNING)(fork_verb.fork)
+app.command(epilog="Example: moot watch 01kag --tail", rich_help_panel=_TALKING)(outside_verbs.watch)
+app.command(epilog="Example: moot say 01kag 'Use the second table' --to coder", rich_help_panel=_TALKING)(
+    outside_verbs.say
+)
+app.command(epilog="Example: moot pause 01kag   then   moot resume 01kag", rich_help_panel=_TALKING)(
+    outside_verbs.pause
+)
+app.command(epilog="Example: moot stop 01kag --now --reason 'wrong data'", rich_help_panel=_TALKING)(outside_verbs.stop)
 app.command(epilog="Example: moot init research my-chat", rich_help_panel=_WRITING)(chat_verbs.init)
 app.command(epilog="Example: moot validate chat.yaml", rich_help_panel=_WRITING)(chat_verbs.validate)
 app.command(epilog="Example: moot plan chat.yaml --set inputs.x=weight", rich_help_panel=_WRITING)(chat_verbs.plan)
@@ -81,5 +97,11 @@ runs.command("rm", epilog="Example: moot runs rm --finished --older-than 30d")(k
 sandbox.command(epilog="Example: moot sandbox build --base slim")(sandbox_verbs.build)
 sandbox.command(epilog="Example: moot sandbox check --image moot/python:1")(sandbox_verbs.check)
 sandbox.command(epilog="Example: moot sandbox prune")(sandbox_verbs.prune)
+inbox.command("list", epilog="Example: moot inbox list --json")(people_verbs.list_waiting)
+inbox.command("show", epilog="Example: moot inbox show 01kag q1")(people_verbs.show)
+inbox.command("approve", epilog="Example: moot inbox approve 01kag q1")(people_verbs.approve)
+inbox.command("reject", epilog="Example: moot inbox reject 01kag q1 'It writes outside /work'")(people_verbs.reject)
+inbox.command("respond", epilog="Example: moot inbox respond 01kag q1 'The second table'")(people_verbs.respond)
+app.add_typer(inbox, name="inbox", rich_help_panel=_TALKING)
 app.add_typer(runs, name="runs", rich_help_panel=_LOOKING)
 app.add_typer(sandbox, name="sandbox", rich_help_panel=_MACHINE)
