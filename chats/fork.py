@@ -222,10 +222,12 @@ def _fold(name: str, state: State, events: Sequence[Event]) -> None:
 
 
 async def _files(store: Store, state: State) -> None:
-    """Raises StoreError where something that workspaces need is missing or damaged."""
+    """Raises StoreError where something that workspaces need is missing or damaged. What is put again is not dropped
+    when somebody removes the other run in this moment.
+    """
     needed = [file for files in state.created.inputs.values() for file in files] + state.made()
     for digest in dict.fromkeys(file.sha256 for file in needed):
-        await store.blobs.get(digest)
+        await store.blobs.put(await store.blobs.get(digest))
 
 
 def _changes(before: RunCreated, after: RunCreated, edits: Edits, turn: int) -> dict[str, str]:

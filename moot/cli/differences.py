@@ -25,6 +25,8 @@ _WORD = re.compile(r"\s+|\w+|[^\w\s]")
 def difference(a: str, b: str) -> list[str]:
     """Lines with `[-gone-]` and `{+new+}` words; of longer texts the lines that begin with `-` and `+`."""
     old, new = (clean(text[:_CHARACTERS]).strip("\n") for text in (a, b))
+    if old == new:
+        return ["(they differ where nothing is seen, or far behind)"]
     if max(old.count("\n"), new.count("\n")) >= _LONG:
         lines = list(_by_lines(old.split("\n"), new.split("\n")))
     else:

@@ -9,7 +9,7 @@ import typer
 
 from moot.cli.edge import drive
 from moot.cli.exit_codes import ExitCode
-from moot.cli.options import Artifacts, Display, Json, Mode, Model, Set
+from moot.cli.options import Artifacts, Display, Json, Mode, Model
 
 if TYPE_CHECKING:
     from moot.chats.fork_edits import Edits
@@ -29,7 +29,10 @@ def fork(
         str | None, typer.Option(help="What that turn said instead; - reads it from stdin.", metavar="TEXT")
     ] = None,
     task: Annotated[str | None, typer.Option(help="What was asked instead.", metavar="TEXT")] = None,
-    set_: Set = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the chat file but its inputs. Repeatable."),
+    ] = None,
     rounds: Annotated[int | None, typer.Option(help="Limit: rounds of all participants.", min=1)] = None,
     turns: Annotated[int | None, typer.Option(help="Limit: turns, those before the fork included.", min=1)] = None,
     usd: Annotated[float | None, typer.Option(help="Limit: US dollars, more than 0.")] = None,
@@ -62,6 +65,8 @@ def _text(edit: str | None) -> str | None:
 
     if edit != "-":
         return edit
+    if sys.stdin is None:
+        raise UserError("there is no stdin to read the new message from")
     if sys.stdin.isatty():
         say("type what the turn said instead; Ctrl-D ends it")
     try:
