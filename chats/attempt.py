@@ -288,6 +288,7 @@ class Attempt:
     async def _commit(self) -> None:
         try:
             await self._journal.flush()
+            await self._journal.hold()  # a process that was frozen meanwhile must not go on performing
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the driver is told

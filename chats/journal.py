@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from pydantic import BaseModel
 
-from moot.chats.errors import StoreError
+from moot.chats.errors import Fenced, StoreError
 from moot.chats.events import Draft, Event
 from moot.chats.store import Claim, Store
 
@@ -26,6 +26,8 @@ class Journal:
 
     def __init__(self, store: Store, claim: Claim) -> None:
         self._store, self.claim = store, claim
+        self._held_until = time.monotonic() + store.lease_seconds
+        """Until then nobody else drives the run."""
         self._committed_head = self._head = claim.head
         self._staged: list[Event] = []
         self._timer: asyncio.Handle | None = None
@@ -68,6 +70,23 @@ class Journal:
             await waiter
         if self._failed is not None:
             raise self._failed
+
+    async def hold(self) -> None:
+        """The run is driven here and nowhere else when this returns: asked of the store only where the lease is over,
+        as in a process that was frozen. Raises StoreError, `Fenced`.
+        """
+        if time.monotonic() >= self._held_until:
+            await self.renew()
+
+    async def renew(self) -> None:
+        """Hold the claim for another lease. Raises StoreError, `Fenced`."""
+        began = time.monotonic()
+        try:
+            await self._store.renew(self.claim)
+        except Fenced as lost:
+            self.fail(lost)
+            raise
+        self._held_until = began + self._store.lease_seconds
 
     def draft(self, item: Draft) -> None:
         """Publish what is never stored."""

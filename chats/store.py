@@ -83,6 +83,11 @@ class Store(Protocol):
         """What is too large for a row."""
         ...
 
+    @property
+    def lease_seconds(self) -> float:
+        """How long a claim holds without being renewed."""
+        ...
+
     async def create(self, run: str, chat: str, *, parent: str = "", base: int = 0) -> None:
         """A new run with an empty journal. A fork names its `parent`, and the last event it copies from there (`base`):
         what was spent up to it was spent by another run.

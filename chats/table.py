@@ -29,7 +29,7 @@ from moot.chats.journal import Journal
 from moot.chats.result import ResultSpec, result_of
 from moot.chats.speakers import Choice, SpeakerPolicy
 from moot.chats.state import Gained, State
-from moot.chats.store import LEASE_SECONDS, Store
+from moot.chats.store import Store
 from moot.chats.taking import taken
 from moot.chats.turn import TurnFailure, TurnTaker, Waits
 from moot.termination.outcome import Outcome, Stop
@@ -265,11 +265,11 @@ class Table:
     async def _renew(self) -> None:
         """Hold the lease. A busy disk is no reason to give up; a lease that was lost is."""
         while True:
-            await asyncio.sleep(LEASE_SECONDS / 3)
+            await asyncio.sleep(self.store.lease_seconds / 3)
             try:
-                await self.store.renew(self.journal.claim)
-            except Fenced as lost:
-                return self.journal.fail(lost)
+                await self.journal.renew()
+            except Fenced:
+                return
             except StoreError:
                 continue
 

@@ -149,6 +149,7 @@ class DyingStore:
         self._inner, self._owner, self._after = inner, owner, after
         self.at = at
         self.blobs: Blobs = inner.blobs
+        self.lease_seconds = inner.lease_seconds
         self.appends = 0
         self.fired = False
 

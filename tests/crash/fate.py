@@ -8,12 +8,14 @@ import re
 import signal
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from moot.chats.blobs import FileBlobs
 from moot.chats.events import Event
-from moot.chats.sqlite_store import SqliteStore
+from moot.chats.sqlite_store import PATIENCE_SECONDS, SqliteStore
+from moot.chats.sqlite_writer import Job
 from moot.chats.store import LEASE_SECONDS, Claim
 from tests.crash.world import append_line
 
@@ -39,22 +41,27 @@ class Fate:
     def __init__(self, folder: Path, death: Death | None = None) -> None:
         self.path = folder / "fate.jsonl"
         self.crossed = 0
+        self.transaction = threading.Lock()
+        """Held around each: whoever is frozen inside of one would keep the file busy for all others."""
         self._death, self._matched = death, 0
         self._lock = threading.Lock()
 
     def cross(self, boundary: str, what: frozenset[str] = frozenset()) -> None:
         """Get past it, or do not."""
+        death = self._death
         with self._lock:
             self.crossed += 1
-            death = self._death
             if death is None or death.after_seconds or death.at not in ("", boundary):
                 return
             if death.what and death.what not in what:
                 return
             self._matched += 1
-            if self._matched == death.nth:
-                append_line(self.path, {"pid": os.getpid(), "at": boundary, "what": sorted(what)})
-                os.kill(os.getpid(), death.signal)
+            if self._matched != death.nth:
+                return
+        append_line(self.path, {"pid": os.getpid(), "at": boundary, "what": sorted(what)})
+        frozen = death.signal == signal.SIGSTOP and boundary not in ("begun", "written")
+        with self.transaction if frozen else nullcontext():
+            os.kill(os.getpid(), death.signal)
 
     def soon(self, boundary: str, what: frozenset[str]) -> None:
         """As soon as the step of the loop that is under way is over."""
@@ -66,13 +73,25 @@ class FatefulStore(SqliteStore):
     `begun` and `written` (in the transaction, before and after its rows), `committed` (before anybody hears of it).
     """
 
-    def __init__(self, path: Path, fate: Fate, *, lease_seconds: float = LEASE_SECONDS) -> None:
-        super().__init__(path, lease_seconds=lease_seconds)
+    def __init__(
+        self,
+        path: Path,
+        fate: Fate,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        super().__init__(path, lease_seconds=lease_seconds, patience_seconds=patience_seconds)
         self._fate = fate
         self._kept = self.blobs
         self.blobs = _FatefulBlobs(self._kept, fate)
         self._writing: set[str] = set()
         self._writer._db.set_trace_callback(self._statement)
+        self._do, self._writer._do = self._writer._do, self._in_transaction  # type: ignore[method-assign]
+
+    def _in_transaction(self, jobs: Sequence[Job]) -> None:
+        with self._fate.transaction:
+            self._do(jobs)
 
     def _statement(self, sql: str) -> None:
         if sql.startswith("BEGIN IMMEDIATE"):

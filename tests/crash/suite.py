@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -96,6 +97,8 @@ def _work(cases: Sequence[tuple[int, Case]], home: Path, writing: int) -> None:
             assert checker.stdin is not None
             checker.stdin.close()
         code = 0
+    except BaseException:  # noqa: BLE001 - the fork must not go on in the place of its parent
+        traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(code)
