@@ -160,7 +160,7 @@ class Story:
         self.forked, self.started, self.paused = data, ts, ""
         self.usage, self.by_participant, self.seconds = Usage(), {}, 0.0
         changed = "".join(f"; {place}: {text}" for place, text in data.edits.items())
-        self._note("forked", f"forked from {data.parent}@{data.turn}{changed}")
+        self._note("forked", f"a fork of {data.parent}@{data.turn}{changed}")
 
     def _turn(self, event: Event) -> None:
         turn = self.turns.setdefault(event.turn, Telling(event.turn, event.participant))

@@ -79,7 +79,7 @@ def test_words_come_from_the_command_line_or_from_stdin(moot: Moot, run: str) ->
     assert said(moot, new) == [SPOKEN[0], "I \x1b[31mdoubt it"]
     shown = moot("runs", "show", new).out
     assert "I doubt it" in shown
-    assert "forked from" in shown
+    assert f"a fork of {run}@2" in shown
     assert "task  Argue." in shown
     assert "\x1b" not in shown
     assert "turn 2: I doubt it" in moot("export", new, "--format", "md").out
