@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from moot.chats.errors import StoreError, UserError
-from moot.chats.search_index import index_path, up_to_date
+from moot.chats.errors import UserError
+from moot.chats.search_index import ask
 
 MOST_WORDS = 32
 """Of one query."""
@@ -57,11 +56,7 @@ async def search(database: Path, query: str, *, run: str = "", limit: int = 20) 
 
 
 def _search(database: Path, match: str, run: str, limit: int) -> list[Hit]:
-    with up_to_date(database) as db:
-        try:
-            rows = db.execute(_HITS, (_BEGIN, _END, match, run, limit)).fetchall()
-        except sqlite3.Error as error:
-            raise StoreError(f"{index_path(database)}: {error}; delete it: it is made again") from error
+    rows = ask(database, lambda db: db.execute(_HITS, (_BEGIN, _END, match, run, limit)).fetchall())
     return [Hit(run, turn, who, kind, _pieces(text)) for run, turn, who, kind, text in rows]
 
 

@@ -9,18 +9,23 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any, TypeVar
 
 from moot.chats.errors import StoreError
 from moot.chats.home import DATABASE
+from moot.chats.sqlite_faults import fault
 from moot.chats.sqlite_schema import reading
 from moot.chats.story import text_of
 
+T = TypeVar("T")
 _OURS = 0x6D6F6F74
 """What marks a file as an index of Moot (`application_id`)."""
 _VERSION = 1
+_NOT_THE_INDEX = ("SQLITE_BUSY", "SQLITE_FULL", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_PERM")
+"""Faults that making it again does not mend."""
 _TABLES = """
 CREATE TABLE run(name TEXT PRIMARY KEY, first INTEGER NOT NULL, head INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE entry(id INTEGER PRIMARY KEY, run TEXT NOT NULL, seq INTEGER NOT NULL, turn INTEGER NOT NULL,
@@ -45,24 +50,21 @@ def index_path(database: Path) -> Path:
     return database.with_name("search.db" if database.name == DATABASE else f"{database.name}.search.db")
 
 
-@contextlib.contextmanager
-def up_to_date(database: Path) -> Iterator[sqlite3.Connection]:
-    """The index with everything that is in the journals now. Raises StoreError where it cannot be written, or where
-    something else has its place.
+def ask(database: Path, question: Callable[[sqlite3.Connection], T]) -> T:
+    """Put a question to the index, once everything that is in the journals now is in it. Raises StoreError where it
+    cannot be written, where something else has its place, and for damaged journals.
     """
     path = index_path(database)
     try:
-        db = _opened(path, database)
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):  # no damage: busy, full, not to be written
-            raise StoreError(f"cannot write the index {path}: {error}") from error
-        _delete(path)
         try:
-            db = _opened(path, database)
-        except sqlite3.Error as again:
-            raise StoreError(f"cannot make the index {path}: {again}") from again
-    with closing(db):
-        yield db
+            return _asked(path, database, question)
+        except sqlite3.Error as error:
+            if error.sqlite_errorname.startswith(_NOT_THE_INDEX):
+                raise
+            _delete(path)
+            return _asked(path, database, question)
+    except sqlite3.Error as error:
+        raise StoreError(f"cannot write the index {path}: {error}") from error
 
 
 def forget(database: Path, run: str) -> None:
@@ -81,15 +83,28 @@ def forget(database: Path, run: str) -> None:
         return
 
 
-def _opened(path: Path, database: Path) -> sqlite3.Connection:
-    db = _connected(path)
-    try:
-        with closing(reading(database)) as journals:
+def _asked(path: Path, database: Path, question: Callable[[sqlite3.Connection], T]) -> T:
+    with closing(_connected(path)) as db:
+        with closing(_Journals(database)) as journals:
             _update(db, journals)
-    except BaseException:
-        db.close()
-        raise
-    return db
+        return question(db)
+
+
+class _Journals:
+    """What is read of the journals: a fault there is none of the index."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._db = reading(database)
+
+    def rows(self, sql: str, parameters: tuple[object, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._db.execute(sql, parameters)
+        except sqlite3.Error as error:
+            raise fault(self._database, error) from error
+
+    def close(self) -> None:
+        self._db.close()
 
 
 def _connected(path: Path) -> sqlite3.Connection:
@@ -115,11 +130,10 @@ def _connected(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _update(db: sqlite3.Connection, journals: sqlite3.Connection) -> None:
+def _update(db: sqlite3.Connection, journals: _Journals) -> None:
     db.execute("BEGIN IMMEDIATE")
-    journals.execute("BEGIN")
     known = {name: (first, head) for name, first, head in db.execute("SELECT name, first, head FROM run")}
-    runs = {name: (number, first, head) for number, name, head, first in journals.execute(_RUNS)}
+    runs = {name: (number, first, head) for number, name, head, first in journals.rows(_RUNS)}
     for name, (first, head) in known.items():
         if name not in runs or runs[name][1] != first or runs[name][2] < head:
             _forget(db, name)
@@ -127,13 +141,12 @@ def _update(db: sqlite3.Connection, journals: sqlite3.Connection) -> None:
         begun, done = known.get(name, (first, 0))
         after = done if begun == first and done <= head else 0
         if after < head:
-            _add(db, name, journals.execute(_EVENTS, (number, max(first, after), head)))
+            _add(db, name, journals.rows(_EVENTS, (number, max(first, after), head)))
             db.execute("INSERT OR REPLACE INTO run VALUES(?, ?, ?)", (name, first, head))
-    journals.execute("COMMIT")
     db.execute("COMMIT")
 
 
-def _add(db: sqlite3.Connection, run: str, rows: sqlite3.Cursor) -> None:
+def _add(db: sqlite3.Connection, run: str, rows: Iterable[tuple[Any, ...]]) -> None:
     for seq, turn, participant, kind, data in rows:
         text = _text(kind, data)
         if text:

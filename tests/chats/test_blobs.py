@@ -1,11 +1,15 @@
 """Content that is too large for a row, by its digest."""
 
+import asyncio
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from moot.chats.blobs import FileBlobs
+from moot.chats.blobs import GRACE_SECONDS, FileBlobs
 from moot.chats.errors import StoreError
 
 DATA = b"plot" * 1000
@@ -23,7 +27,7 @@ async def test_the_same_content_is_written_once_and_nothing_lies_beside_it(tmp_p
     first = await blobs.put(DATA)
     written = blobs.path(first).stat()
     assert await blobs.put(DATA) == first
-    assert blobs.path(first).stat() == written
+    assert blobs.path(first).stat().st_ino == written.st_ino
     assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == [first[2:]]
 
 
@@ -46,3 +50,80 @@ async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, place: st
     file.touch()
     with pytest.raises(StoreError, match="cannot keep 4000 bytes in"):
         await FileBlobs(Path(place.format(file=file))).put(DATA)
+
+
+def aged(blobs: FileBlobs, digest: str) -> None:
+    """As if it had been put long ago."""
+    path = blobs.path(digest)
+    before = path.stat().st_mtime - GRACE_SECONDS - 60
+    os.utime(path, (before, before))
+
+
+async def test_content_that_was_cut_short_is_written_again(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path)
+    digest = await blobs.put(DATA)
+    blobs.path(digest).write_bytes(DATA[:-1])
+    assert await blobs.put(DATA) == digest
+    assert await blobs.get(digest) == DATA
+
+
+async def test_only_what_was_put_long_ago_is_dropped(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path)
+    old, young, again = [await blobs.put(DATA + end) for end in (b"1", b"2", b"3")]
+    aged(blobs, old)
+    aged(blobs, again)
+    assert blobs.old() == {old, again}
+    await blobs.put(DATA + b"3")  # while somebody is about to drop it
+    async with blobs.alone() as alone:
+        assert alone
+        assert blobs.drop([old, young, again]) == len(DATA) + 1
+    assert [blobs.path(digest).exists() for digest in (old, young, again)] == [False, True, True]
+
+
+async def test_what_a_process_that_died_left_half_written_goes_too(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path)
+    digest = await blobs.put(DATA)
+    half, fresh = (blobs.path(digest).with_name(f".new-{name}") for name in ("half", "fresh"))
+    half.write_bytes(b"half")
+    os.utime(half, (1, 1))
+    fresh.write_bytes(b"on its way")
+    assert blobs.drop([]) == 4
+    assert (half.exists(), fresh.exists(), blobs.path(digest).exists()) == (False, True, True)
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from moot.chats.blobs import FileBlobs
+with FileBlobs(Path(sys.argv[1])).steady():
+    print("here", flush=True)
+    sys.stdin.readline()
+"""
+
+
+async def test_nothing_is_dropped_while_another_process_keeps_content_steady(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path)
+    await blobs.put(DATA)
+    pipe = subprocess.PIPE
+    holder = await asyncio.create_subprocess_exec(sys.executable, "-c", HOLD, str(tmp_path), stdin=pipe, stdout=pipe)
+    assert holder.stdout is not None
+    assert await holder.stdout.readline() == b"here\n"
+    async with blobs.alone() as alone:
+        assert not alone
+    assert await blobs.put(DATA + b"more")  # whoever puts is not held up
+    await holder.communicate(b"\n")
+    async with blobs.alone() as alone:
+        assert alone
+
+
+async def test_who_puts_waits_until_what_is_old_was_dropped(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path)
+    digest = await blobs.put(DATA)
+    aged(blobs, digest)
+    async with blobs.alone():
+        putting = asyncio.ensure_future(blobs.put(DATA))
+        await asyncio.to_thread(blobs.old)
+        assert not putting.done()
+        assert blobs.drop([digest]) == len(DATA)
+    assert await putting == digest
+    assert await blobs.get(digest) == DATA
