@@ -25,7 +25,6 @@ from moot.chats.inputs import apply_sets
 from moot.chats.spec import ResolvedSpec
 from moot.chats.spec_checks import Checking, ModelChecks, check
 from moot.chats.spec_words import findings
-from moot.chats.story import text_of
 from moot.chats.tapes import kept_tapes
 from moot.chats.templates import find_playbook_from
 from moot.chats.yaml_source import Source, YamlValue
@@ -229,26 +228,22 @@ def with_message(events: Sequence[Event], turn: int, text: str) -> list[Event]:
         if e.turn == turn and isinstance(e.data, EffectCompleted)
     }
     contexts = dict(done.contexts)
-    if _OWN in contexts:
-        old = text_of(done.reply)
-        contexts[_OWN] = _respoken(contexts[_OWN], said, old, AssistantMessage(content=text, source=event.participant))
+    if contexts.get(_OWN):  # a context that gained nothing is not asked for anything
+        contexts[_OWN] = _respoken(contexts[_OWN], said, AssistantMessage(content=text, source=event.participant))
     data = done.model_copy(update={"reply": reworded(done.reply, text), "contexts": contexts})
     return [*events[:at], event._replace(data=data), *events[at + 1 :]]
 
 
-def _respoken(added: Sequence[object], said: Mapping[str, object], old: str, spoken: AssistantMessage) -> list[object]:
+def _respoken(added: Sequence[object], said: Mapping[str, object], spoken: AssistantMessage) -> list[object]:
     """What a context gained, with other last words. Words that are not in it, such as the summary of a tool's results
     that AutoGen's assistant replies with, are put at its end.
     """
-    last, new = added[-1] if added else None, spoken.model_dump(mode="json")
-    if isinstance(last, str) and isinstance(said.get(last), str):
-        return [*added[:-1], new]
-    if isinstance(last, dict) and isinstance(last.get("content"), str):
-        if last.get("type") == "AssistantMessage":
-            return [*added[:-1], new]
-        if last["content"] == old and last.get("source") == spoken.source:  # told under another role
-            return [*added[:-1], {**last, "content": spoken.content}]
-    return [*added, new]
+    last = added[-1]
+    if isinstance(last, str):
+        own = isinstance(said.get(last), str)
+    else:
+        own = isinstance(last, dict) and last.get("type") == "AssistantMessage" and isinstance(last["content"], str)
+    return [*(added[:-1] if own else added), spoken.model_dump(mode="json")]
 
 
 def reworded(message: object, text: str) -> object:

@@ -7,8 +7,11 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from autogen_agentchat.agents import AssistantAgent, UserProxyAgent
+from autogen_agentchat.agents import ApprovalResponse, AssistantAgent, CodeExecutorAgent, UserProxyAgent
+from autogen_agentchat.messages import BaseChatMessage, HandoffMessage, MultiModalMessage, TextMessage
 from autogen_agentchat.tools import AgentTool
+from autogen_core import CancellationToken
+from autogen_core.code_executor import CodeBlock, CodeExecutor, CodeResult
 from autogen_core.models import LLMMessage
 
 from moot.agents.assistant import assistant
@@ -21,7 +24,7 @@ from moot.chats.commands import Decide, Say
 from moot.chats.errors import SpecError, StoreError, UserError
 from moot.chats.events import Event
 from moot.chats.fork import fork
-from moot.chats.fork_edits import NO_EDITS, Edits
+from moot.chats.fork_edits import NO_EDITS, Edits, reworded
 from moot.chats.forking import Forking
 from moot.chats.graph import graph
 from moot.chats.memory_store import MemoryStore
@@ -693,3 +696,53 @@ async def test_a_fork_can_be_answered_from_a_tape(store: Store, duet: Path, tmp_
     third = await fork(new, turn=2, edits=Edits(sets={"limits.turns": "5"}), store=store)
     assert lines(await go_on(third, None, store)) == lines(run)
     assert [await verify_run(store, name) for name in (new, third)] == [[], []]
+
+
+class Terminal(CodeExecutor):
+    """Prints 1, whatever it runs."""
+
+    async def execute_code_blocks(
+        self, code_blocks: list[CodeBlock], cancellation_token: CancellationToken
+    ) -> CodeResult:
+        return CodeResult(0, "1")
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def restart(self) -> None: ...
+
+
+async def test_the_output_of_autogens_code_executor_can_be_another(store: Store) -> None:
+    def chat() -> Chat:
+        coder = Scripted("coder", lambda n, _: "```python\nprint(1)\n```")
+        runner = CodeExecutorAgent(
+            "runner", Terminal(), approval_func=lambda _: ApprovalResponse(approved=True, reason="")
+        )
+        return Chat([coder, runner], limits=FOUR)
+
+    run = await chat().run("go", store=store)
+    assert lines(run)[1] == "runner: 1"
+    new = await fork(run.id, turn=2, edits=Edits(message="2"), chat=chat(), store=store)
+    again = await go_on(new, chat(), store)
+    assert [line for line in lines(again) if line.startswith("runner")] == ["runner: 2", "runner: 1"]
+    assert (await contexts(again))["runner"] == []
+    assert await verify_run(store, new) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (TextMessage(content="old", source="a"), TextMessage),
+        (HandoffMessage(content="old", target="b", source="a"), HandoffMessage),
+        (MultiModalMessage(content=["old", "still old"], source="a"), TextMessage),
+    ],
+)
+def test_a_message_of_any_kind_can_say_something_else(said: BaseChatMessage, kind: type[BaseChatMessage]) -> None:
+    new = reworded(said, "new")
+    assert isinstance(new, kind)
+    assert (new.source, new.to_text()) == ("a", "new")
+    stored = reworded(said.model_dump(mode="json"), "new")
+    assert isinstance(stored, dict)
+    assert (stored["type"], stored["source"], stored["content"]) == (kind.__name__, "a", "new")
+    assert said.to_text() != "new"
