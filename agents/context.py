@@ -107,14 +107,14 @@ class JournalContext(ChatCompletionContext):
             self.hashes = {id(m): hashed(m) for m in kept}
 
     def added(self, mark: Mark, inbox: Sequence[BaseChatMessage], results: Mapping[int, str]) -> list[object]:
-        """What came after the mark: a number is a message of the inbox, a string the key of a recorded result, else
-        the message.
+        """What came after the mark: a number is a message of the inbox, a string the key of a recorded result, None
+        first of all where everything before was forgotten, else the message.
 
         `results` maps `id(content)` of the results of this turn to their keys.
         """
-        out: list[object] = []
-        unread = 0
-        start = mark.length if self._inner._messages is mark.messages else 0
+        unread, forgot = 0, self._inner._messages is not mark.messages
+        out: list[object] = [None] if forgot else []
+        start = 0 if forgot else mark.length
         for message in self._inner._messages[start:]:
             key = results.get(id(message.content)) if type(message) is AssistantMessage else None
             if key is not None and _of_model(key):
@@ -131,7 +131,9 @@ class JournalContext(ChatCompletionContext):
     ) -> None:
         """Add what a finished turn had added."""
         for item in added:
-            if isinstance(item, int):
+            if item is None:
+                await self.clear()
+            elif isinstance(item, int):
                 await self.add_message(inbox[item].to_model_message())
             elif isinstance(item, str):
                 result = created(results[item])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from autogen_agentchat.agents import AssistantAgent, BaseChatAgent, CodeExecutorAgent, UserProxyAgent
 from autogen_agentchat.base import ChatAgent, Handoff
@@ -13,20 +13,24 @@ from autogen_core.tools import BaseTool, StaticStreamWorkbench, StaticWorkbench,
 
 from moot.agents.models import own_model
 
-_KINDS: tuple[type[BaseChatAgent], ...] = (AssistantAgent, CodeExecutorAgent, UserProxyAgent)
+_OWN_TURN = ("on_messages", "on_messages_stream", "save_state", "load_state")
+_KINDS: Mapping[type[BaseChatAgent], tuple[str, ...]] = {
+    AssistantAgent: _OWN_TURN,
+    CodeExecutorAgent: (*_OWN_TURN, "execute_code_block"),
+    UserProxyAgent: (*_OWN_TURN, "_get_input"),
+}
+"""What of each kind must be AutoGen's own: where it does not go by what was replaced in it, nothing would be seen."""
 _ASKING = ("_model_client", "_team", "_agent")
 """Where AutoGen's agents and tools keep a model, or a team or an agent that has one."""
 _ASKING_PROVIDERS = ("_client", "_project_client")
 """Where its extensions keep a provider's own client; elsewhere such a name may mean anything."""
 _OWN_CONTEXT = ("add_message", "clear", "save_state", "load_state")
-_OWN_TURN = ("on_messages", "on_messages_stream", "save_state", "load_state")
-Adoptable = AssistantAgent | CodeExecutorAgent | UserProxyAgent
 
 
 def is_adopted(agent: object) -> bool:
     """Whether each effect of an agent is seen: one of AutoGen's that speaks as AutoGen wrote it."""
     kind = next((kind for kind in _KINDS if isinstance(agent, kind)), None)
-    if kind is None or any(getattr(type(agent), method) is not getattr(kind, method) for method in _OWN_TURN):
+    if kind is None or any(getattr(type(agent), method) is not getattr(kind, method) for method in _KINDS[kind]):
         return False
     context = type(getattr(agent, "_model_context", None))
     return not issubclass(context, ChatCompletionContext) or all(

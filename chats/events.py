@@ -144,8 +144,8 @@ class TurnStarted(Data):
 
 class TurnFinished(Data):
     """The attempt that counts. `contexts` is what each context of the participant gained: a number is a message of
-    its inbox, a text the key of a result, else the message itself. `state` is the key of the result that holds its
-    changed state.
+    its inbox, a text the key of a result, null that all before was forgotten, else the message itself. `state` is the
+    key of the result that holds its changed state.
     """
 
     type: ClassVar[str] = "turn.finished"

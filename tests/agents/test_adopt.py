@@ -155,6 +155,28 @@ def test_the_tools_of_a_server_are_not_known_before_it_is_asked_and_no_policy_re
         assert tool_names(agent) == frozenset()
 
 
+class Typed(UserProxyAgent):
+    """Asks in its own way."""
+
+    async def _get_input(self, prompt: str, cancellation_token: CancellationToken | None) -> str:
+        return "typed"
+
+
+class Careful(CodeExecutorAgent):
+    """Runs code in its own way."""
+
+    async def execute_code_block(
+        self, code_blocks: list[CodeBlock], cancellation_token: CancellationToken
+    ) -> CodeResult:
+        return CodeResult(1, "better not")
+
+
+def test_who_asks_or_runs_code_in_its_own_way_is_one_effect() -> None:
+    for agent in (Typed("u"), Careful("x", Nowhere(), approval_func=ask_approval)):
+        seat = adopt(agent)
+        assert (seat.agent, seat.state) == (agent, "")
+
+
 async def test_agents_that_are_tools_have_contexts_of_their_own_recorded_with_the_outer_one() -> None:
     inner = asking("helper", AgentTool(asking("deep")))
     twice = [StaticWorkbench([AgentTool(inner)]), StaticWorkbench([AgentTool(inner)])]

@@ -96,14 +96,6 @@ async def test_what_a_turn_added_is_recorded_as_references_and_restored_as_it_wa
     assert await again.get_messages() == await context.get_messages()
 
 
-async def test_a_context_that_was_cleared_in_the_turn_is_recorded_from_its_start() -> None:
-    context = await context_of("old")
-    mark = context.mark()
-    await context.clear()
-    await context.add_message(user("new"))
-    assert len(context.added(mark, [], {})) == 1
-
-
 async def test_messages_that_are_no_plain_words_are_restored_too() -> None:
     inbox = [MultiModalMessage(content=["look", "here"], source="b")]
     context = await context_of()
@@ -193,3 +185,21 @@ def test_an_image_counts_as_an_image_and_text_by_its_length() -> None:
     assert size("x" * 300) - size("x" * 100) == 200
     digests = {hashed(UserMessage(content=[image], source="user")).digest for image in (small, large)}
     assert len(digests) == 2
+
+
+async def test_what_was_forgotten_in_a_turn_is_forgotten_again() -> None:
+    context, again = await context_of("one", "two"), await context_of("one", "two")
+    mark = context.mark()
+    await context.clear()
+    await context.add_message(user("three"))
+    await again.restore(context.added(mark, [], {}), [], {})
+    assert await contents(again) == await contents(context) == ["three"]
+
+
+async def test_a_short_text_that_somebody_else_said_is_not_taken_for_a_models() -> None:
+    context = await context_of()
+    mark, said = context.mark(), AssistantMessage(content="y", source="a")
+    await context.add_message(said)
+    assert context.added(mark, [], {id(said.content): "input/0"}) == [said.model_dump(mode="json")]
+    for key in ("model/0", "tool/h/model/1", "~model/0"):
+        assert context.added(mark, [], {id(said.content): key}) == [key]
