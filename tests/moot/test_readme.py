@@ -46,6 +46,19 @@ class Answers(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         text, usage = answer(asked["messages"]), {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16}
         head = {"id": "x", "created": 1, "model": asked["model"]}
+        if asked.get("tools"):
+            called = {"name": asked["tools"][0]["function"]["name"], "arguments": '{"amount": 120}'}
+            said = {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c1", "type": "function", "function": called}],
+            }
+            choice = {"index": 0, "finish_reason": "tool_calls", "message": said}
+            self._send(
+                "application/json",
+                json.dumps({**head, "object": "chat.completion", "choices": [choice], "usage": usage}),
+            )
+            return
         if not asked.get("stream"):
             choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
             self._send(
@@ -119,7 +132,21 @@ def test_the_first_python_sample_estimates_pi_with_code_that_ran(environment: di
 
 
 def test_the_autogen_sample_runs_autogen_agents(environment: dict[str, str], tmp_path: Path) -> None:
-    assert execute(python_sample("AssistantAgent("), environment, tmp_path).startswith("goal")
+    assert execute(python_sample('AssistantAgent("writer"'), environment, tmp_path).startswith("goal")
+
+
+def test_the_sample_of_a_tool_with_side_effects_pays(environment: dict[str, str], tmp_path: Path) -> None:
+    assert execute(python_sample("async def pay"), environment, tmp_path) == "finished []\n"
+    found = subprocess.run(
+        [sys.executable, "-m", "moot", "runs", "search", '"paid 120"'],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "paid 120" in found.stdout, found.stderr
+
+
+def test_the_sample_that_asks_a_person_waits_and_goes_on(environment: dict[str, str], tmp_path: Path) -> None:
+    printed = execute(python_sample("UserProxyAgent"), environment, tmp_path).splitlines()
+    assert printed == ["waiting q1 {'prompt': 'Enter your response: '}", "Good."]
 
 
 def test_the_sandbox_sample_keeps_variables_between_blocks(environment: dict[str, str], tmp_path: Path) -> None:
@@ -133,7 +160,7 @@ def test_the_sample_that_follows_a_run_shows_each_turn(environment: dict[str, st
 
 
 def test_every_python_sample_is_tested_here() -> None:
-    assert len(fenced("python")) == 4
+    assert len(fenced("python")) == 6
 
 
 def test_the_chat_file_is_valid_and_runs(environment: dict[str, str], tmp_path: Path) -> None:
