@@ -160,3 +160,52 @@ def test_a_list_of_files_ends_where_patience_does() -> None:
     assert text.count("(1 bytes, sha256") == 2 * 50
     assert text.count("- and 1,000 more\n") == 2
     assert "- not kept: g49.csv: too many\n- and 1 more\n" in text
+
+
+def asking(*more: tuple[int, str, object]) -> Story:
+    """A run in which somebody was asked, and whatever came after."""
+    payload: dict[str, object] = {"code": f"```bash\n{HOSTILE}\n```"}
+    question = ev.RequestAsked(
+        id="q1", key="ask-code/0", kind="code", digest="d", payload=payload, allow=("approve", "reject")
+    )
+    data: list[tuple[int, str, object]] = [
+        (0, "", ev.RunCreated(chat="study", participants=("coder",), limits={"turns": 4})),
+        (1, "", chosen("coder", "first", 1)),
+        (1, "coder", ev.TurnStarted()),
+        (1, "coder", question),
+        (1, "coder", ev.TurnAbandoned(reason="waits for a person to decide q1")),
+        (0, "", ev.RunPaused(reason="waits for a person to decide q1", waiting=("q1",))),
+        *more,
+    ]  # fmt: skip
+    return Story.of("01run", [event(seq, *each) for seq, each in enumerate(data, 1)])
+
+
+def event(seq: int, turn: int, who: str, data: object) -> Event:
+    return Event(str(type(data).type), turn, 1 if who else 0, who, data, seq=seq, ts=1.0)  # type: ignore[attr-defined,arg-type]
+
+
+def test_a_run_that_waits_is_written_down_with_its_question_and_without_the_power_of_its_words() -> None:
+    text = markdown(asking())
+    assert "> asked: q1: coder asks whether to run this code" in text
+    assert "It waits for a person to decide:\n\n- q1: coder asks whether to run this code" in text
+    outside = outside_fences(text)
+    assert "alert" not in outside
+    assert "Not a heading" not in outside
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_decisions_and_what_people_said_are_written_down_with_who_and_in_order() -> None:
+    said = ev.HumanSaid(message=message("look again", "eve"), by="eve", command=2)
+    decided = ev.RequestDecided(id="q1", decision="reject", text=HOSTILE, by="eve", digest="d", command=1)
+    text = markdown(asking((0, "", ev.RunResumed()), (0, "", decided), (0, "", said)))
+    assert text.index("> decided: q1 rejected by eve") < text.index("> said: eve to everybody")
+    assert "```text\nlook again\n```" in text
+    outside = outside_fences(text)
+    assert "alert" not in outside
+
+
+def test_a_run_whose_question_was_decided_and_that_did_not_go_on_says_so() -> None:
+    story = asking()
+    story.expect(ev.RequestDecided(id="q1", decision="approve", by="eve", digest="d"))
+    assert "What it waited for is decided; nobody has driven it on yet." in markdown(story)

@@ -349,3 +349,140 @@ def test_names_of_participants_keep_their_mark_and_colour() -> None:
     marks = [shown.who(journal.story, f"p{n}") for n in range(12)]
     assert len({(mark.plain[0], str(mark.style)) for mark in marks[:8]}) == 8
     assert marks[0].plain == "● p0"
+
+
+def asks(journal: Journal, kind: str, payload: dict[str, object], *allow: str) -> None:
+    """The participant whose turn it is asks a person."""
+    data = ev.RequestAsked(
+        id="q1", key="ask/0", kind=kind, digest="d", payload=payload, allow=allow or ("approve", "reject")
+    )
+    journal.add(data, journal.turn, "ann")
+
+
+DANGERS = ("\x1b", "\x07", "\u202e")
+EVIL = "rm -rf \x1b]0;owned\x07/ \u202e" + "w" * 300
+QUESTIONS: list[tuple[str, dict[str, object], str]] = [
+    ("code", {"code": f"```bash\n{EVIL}\n```"}, "ann asks whether to run this code"),
+    ("code", {"code": f"{EVIL}\n```bash\nls\n```"}, "ann asks whether to run this code"),
+    ("code", {"code": EVIL, "language": "python\x1b"}, "ann asks whether to run this code"),
+    ("tool", {"tool": "send\x1b[2J", "arguments": {"to": EVIL}}, "ann asks whether to call send"),
+    ("input", {"prompt": EVIL}, "ann asks for an answer"),
+    ("doubt", {"effect": "tool", "key": f"tool/{EVIL}", "name": "r/1/tool"}, "nobody knows whether tool"),
+    ("later", {"anything": [EVIL]}, "ann asks for a decision (later)"),
+]
+
+
+@pytest.mark.parametrize(("kind", "payload", "words"), QUESTIONS)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_question_is_asked_in_the_width_there_is_whatever_is_in_it(
+    width: int, kind: str, payload: dict[str, object], words: str
+) -> None:
+    from rich.cells import cell_len
+
+    journal = Journal(width)
+    journal.begin("ann")
+    asks(journal, kind, payload)
+    asked = journal.text
+    journal.display.end(journal.story)
+    assert max(cell_len(line) for line in asked.splitlines()) <= width
+    assert not any(danger in journal.text for danger in DANGERS)
+    assert "".join(words.split()) in "".join(asked.split()).replace("│", "")
+    assert asked.replace("\n", "").count("w") >= 300 or kind in ("doubt", "tool")
+    for command in ("moot inbox approve 01ru q1", 'moot inbox reject 01ru q1 "the reason"'):
+        assert f"  {command}\n" in journal.text  # on one line at any width: it is to be copied
+
+
+def test_what_cannot_be_shown_of_a_question_is_said() -> None:
+    for payload, hidden in (("print(1)", False), ("print(1) # \u202e", True)):
+        journal = Journal()
+        journal.begin("ann")
+        asks(journal, "code", {"code": payload})
+        assert ("it holds characters that are not shown here" in journal.text) == hidden
+
+
+def test_a_long_question_is_cut_and_says_where_all_of_it_is() -> None:
+    journal = Journal()
+    journal.begin("ann")
+    asks(journal, "code", {"code": "print(1)\n" * 500})
+    assert journal.text.count("print(1)") < 100
+    assert "4.5 kB in all, 501 lines: moot inbox show 01ru q1" in journal.text
+
+
+def test_the_end_of_a_run_that_waits_says_for_what_until_it_is_decided() -> None:
+    journal = Journal()
+    journal.begin("ann")
+    asks(journal, "input", {"prompt": "Which table?"}, "respond")
+    journal.add(ev.TurnAbandoned(reason="waits for a person to decide q1"), journal.turn, "ann")
+    journal.add(ev.RunPaused(reason="waits for a person to decide q1", waiting=("q1",)))
+    before = len(journal.text)
+    journal.display.end(journal.story)
+    assert "given up" not in journal.text
+    assert "‖ waiting: 1 question to a person" in journal.text
+    assert (
+        'q1 ann asks for an answer: Which table?\n  moot inbox respond 01ru q1 "the answer"\n' in journal.text[before:]
+    )
+
+    stale = ev.RequestDecided(id="q1", decision="respond", text="the second", by="eve", digest="other")
+    journal.story.expect(stale)
+    assert len(journal.story.waiting) == 1
+    journal.story.expect(stale.model_copy(update={"digest": "d"}))
+    assert journal.story.waiting == []
+    before = len(journal.text)
+    journal.display.end(journal.story)
+    assert "‖ paused: what it waited for is decided" in journal.text[before:]
+    assert "moot inbox" not in journal.text[before:]
+
+
+def test_a_question_whose_turn_ended_without_an_answer_waits_for_nobody() -> None:
+    journal = Journal()
+    journal.begin("ann")
+    asks(journal, "input", {"prompt": "Which table?"}, "respond")
+    journal.end("ann", "I shall take the second one.")
+    assert journal.story.waiting == []
+    assert journal.story.asked["q1"].dropped
+
+
+SAID = {"type": "TextMessage", "source": "eve", "content": "line one\n\x1b[31mline two"}
+NOTED: list[tuple[object, str]] = [
+    (ev.HumanSaid(message=SAID, by="eve"), "» eve to everybody\n      line one\n      line two\n"),
+    (ev.HumanSaid(message=SAID, to=("ann", "runner")), "» somebody to ann, runner\n      line one"),
+    (ev.PauseAsked(command=1, by="eve"), "! eve asked to pause\n"),
+    (ev.PauseAsked(command=1, now=True), "! somebody asked to pause now\n"),
+    (ev.StopAsked(command=1, by="eve\x1b[2J", reason="enough", now=True), "! eve asked to stop now: enough\n"),
+    (ev.CommandRefused(command=1, by="eve", reason="too late"), "! what eve asked for changed nothing: too late\n"),
+    (
+        ev.RequestDecided(id="q1", decision="reject", by="eve", text="not\nthis", digest=""),
+        "» q1 rejected by eve\n      not\n      this\n",
+    ),
+    (ev.RequestDecided(id="q1", decision="approve", digest=""), "» q1 approved by somebody\n"),
+]
+
+
+@pytest.mark.parametrize(("data", "words"), NOTED)
+def test_what_people_said_asked_and_decided_is_shown_with_who_did(data: object, words: str) -> None:
+    journal = Journal()
+    journal.add(data)
+    assert f"   {words}" in journal.text
+    assert "\x1b" not in journal.text
+
+
+@pytest.mark.parametrize(
+    ("then", "words"),
+    [
+        ("retry", "it is made again"),
+        ("park", "a person is asked"),
+        ("found", "it was looked up, and what came of it counts"),
+        ("given up", "it is not asked for again"),
+        ("something new", "something new"),
+    ],
+)
+def test_what_is_done_about_an_effect_in_doubt_is_said_once(then: str, words: str) -> None:
+    journal = Journal(120)
+    journal.begin("ann")
+    journal.add(ev.EffectIntended(key="model/0", kind="model", digest=""), journal.turn, "ann")
+    journal.add(ev.EffectUnknown(key="model/0", then=then), journal.turn, "ann")
+    if then == "retry":
+        facts: dict[str, object] = {"key": "model/0", "kind": "model"}
+        journal.add(ev.Warned(text="model/0 is made again", facts=facts), journal.turn, "ann")
+    assert f"! ann: model model/0 was under way when its process ended: {words}\n" in journal.text
+    assert journal.text.count(words) == 1
