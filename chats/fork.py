@@ -19,6 +19,7 @@ from moot.chats.errors import StoreError, UserError
 from moot.chats.events import Event, MessageSaid, RunCreated, RunForked, SpeakerSelected, TurnFinished, Warned
 from moot.chats.find import find_run
 from moot.chats.fork_edits import NO_EDITS, Edits, with_message, with_task
+from moot.chats.fork_memory import check_fresh, remember
 from moot.chats.home import open_store
 from moot.chats.ids import new_run
 from moot.chats.owner import new_owner
@@ -55,7 +56,7 @@ async def fork(
     anybody spoke, None the last one that is finished. A run made of Python objects needs its `chat`, perhaps changed,
     to be forked and, after `edits.applied`, to be opened; its limits are then the chat's. The input files are those of
     the run. An agent of your own that is not AutoGen's `AssistantAgent` gets back what it saved after its last turn
-    that is kept; one that had not spoken begins as it is given, so give a fresh one.
+    that is kept; one that spoke only later is refused where it remembers that: give a fresh one.
 
     Raises UserError for what does not exist or fit (before anything is written), SpecError, ModelError, StoreError.
     """
@@ -115,6 +116,7 @@ async def _plan(store: Store, name: str, turn: int | None, edits: Edits, given: 
         raise UserError(f"run {name} was made with {there}, not with {', '.join(chat.names)}")
     seats = chat.seats()
     try:
+        await check_fresh(seats, events, at.head)
         made = _made(created, chat, {s.name: (s.model_name, s.model_kind) for s in seats.values()})
         prefix = [events[0]._replace(data=made), *map(_uncounted, events[1 : at.head])]
         state = State(name, factory(seats))
@@ -126,7 +128,7 @@ async def _plan(store: Store, name: str, turn: int | None, edits: Edits, given: 
     _fold(name, state, prefix)
     await _files(store, state)
     forked = RunForked(parent=name, turn=at.turn, head=at.head, edits=_changes(created, made, edits, at.turn))
-    said = [*_deaf(prefix, edits, at.turn), *_over(state, chat, at.turn)]
+    said = [*_unheard(prefix, edits, at.turn), *_over(state, chat, at.turn)]
     added: list[BaseModel] = [forked, *(Warned(text=text) for text in said)]
     now = time.time()
     news = [Event(str(type(d).type), 0, 0, "", d, "", n, now) for n, d in enumerate(added, at.head + 1)]  # type: ignore[attr-defined]
@@ -247,13 +249,10 @@ def _changes(before: RunCreated, after: RunCreated, edits: Edits, turn: int) -> 
     return {k: v if len(v) <= KEPT_CHARACTERS else f"{v[: KEPT_CHARACTERS - 1]}…" for k, v in texts.items()}
 
 
-def _deaf(prefix: Sequence[Event], edits: Edits, turn: int) -> list[str]:
-    """Who goes on with a memory of its own, in which the old words still stand."""
-    keepers = {e.turn: e.participant for e in prefix if isinstance(e.data, TurnFinished) and e.data.state is not None}
-    names = list(dict.fromkeys(keepers.values())) if edits.task is not None else []
-    if edits.message is not None and turn in keepers and keepers[turn] not in names:
-        names.append(keepers[turn])
-    return [f"{name} keeps what it remembers to itself: its own memory still has the old words" for name in names]
+def _unheard(prefix: Sequence[Event], edits: Edits, turn: int) -> list[str]:
+    """Who does not hear what was changed."""
+    told = remember(prefix, None) if edits.task is not None else []
+    return told or (remember(prefix, turn) if edits.message is not None else [])
 
 
 def _over(state: State, chat: Chat, turn: int) -> list[str]:

@@ -110,6 +110,20 @@ async def test_an_agent_of_ones_own_gets_back_what_it_had_saved(store: Store) ->
     assert fresh.told == ["user: go", "b: b 1"]
 
 
+async def test_an_agent_that_remembers_what_came_later_is_refused(store: Store) -> None:
+    agents = [Scripted("a"), Scripted("b"), Scripted("c")]
+    chat = Chat(agents, limits=Limits(turns=3))
+    run = await chat.run("go", store=store)
+    for turn in (0, 1, 2):
+        with pytest.raises(UserError, match=r"'[abc]' is an agent that remembers what it said later in the run"):
+            await run.fork(turn)
+    assert await store.names() == [run.id]
+    more = Chat([*agents[:2], Scripted("c")], limits=Limits(turns=3))
+    again = await run.fork(2, chat=more).finish()
+    assert lines(again) == lines(run)
+    assert lines(await run.fork(3).finish()) == lines(run)
+
+
 async def test_before_anybody_spoke_only_the_task_is_kept(store: Store) -> None:
     run = await two().run("go", store=store)
     new = await fork(run.id, turn=0, chat=two(), store=store)
