@@ -166,14 +166,14 @@ def _order(left: Left) -> Iterator[Finding]:
 def _accepted(left: Left) -> Iterator[Finding]:
     """Whatever a viewer was shown is in the journal, as it was shown, and each viewer was shown it in order."""
     digests = {row.seq: (row.type, sha256(row.text.encode()).hexdigest()) for row in left.rows}
-    last: dict[int, int] = Counter()
+    last: dict[str, int] = Counter()
     for line in left.client:
         seq, found = line["seq"], digests.get(line["seq"])
         if found != (line["type"], line["data"]):
             yield "accepted", f"event {seq} ({line['type']}) was shown, the journal has {found and found[0]}"
-        if seq != last[line["pid"]] + 1:
-            yield "accepted", f"event {seq} was shown after event {last[line['pid']]}"
-        last[line["pid"]] = seq
+        if seq != last[line["viewer"]] + 1:
+            yield "accepted", f"event {seq} was shown after event {last[line['viewer']]}"
+        last[line["viewer"]] = seq
 
 
 def _results(left: Left) -> Iterator[Finding]:

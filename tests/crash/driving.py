@@ -6,24 +6,32 @@ import asyncio
 import os
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 
 from moot.chats.commands import Decide
-from moot.chats.errors import Fenced, UserError
+from moot.chats.errors import Fenced, StoreError, UserError
 from moot.chats.events import Draft, dumped
 from moot.chats.outside import post, requests
 from moot.chats.run import Run, open_run
+from moot.chats.sqlite_store import PATIENCE_SECONDS
 from moot.chats.store import LEASE_SECONDS
 from moot.chats.verify import verify_run
 from tests.crash.fate import Death, Fate, FatefulStore
-from tests.crash.process import FENCED, FINISHED, OVER, WAITING
+from tests.crash.process import BUSY, FENCED, FINISHED, OVER, WAITING
 from tests.crash.scenario import TASK, answer, chat
 from tests.crash.world import append_line
 
 
-async def drive(folder: Path, death: Death | None, *, lease_seconds: float = LEASE_SECONDS) -> int:
+async def drive(
+    folder: Path,
+    death: Death | None,
+    *,
+    lease_seconds: float = LEASE_SECONDS,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> int:
     """Start the run, or go on with it, until it is finished or waits; write down what a viewer gets to see."""
     fate = Fate(folder, death)
-    store = FatefulStore(folder / "moot.db", fate, lease_seconds=lease_seconds)
+    store = FatefulStore(folder / "moot.db", fate, lease_seconds=lease_seconds, patience_seconds=patience_seconds)
     try:
         names = await store.names()
         talk = chat(folder, fate)
@@ -40,6 +48,10 @@ async def drive(folder: Path, death: Death | None, *, lease_seconds: float = LEA
         if "is finished" not in str(refused):
             raise
         return OVER
+    except StoreError as error:
+        if "busy" not in str(error):
+            raise
+        return BUSY
     finally:
         await store.close()
     return FINISHED if run.status == "finished" else WAITING
@@ -47,10 +59,11 @@ async def drive(folder: Path, death: Death | None, *, lease_seconds: float = LEA
 
 async def view(folder: Path, run: Run) -> None:
     """The client's log: what was published to somebody who follows the run in the process that drives it."""
+    viewer = token_hex(4)
     async for event in run.events():
         assert not isinstance(event, Draft)
         digest = sha256(dumped(event.data).encode()).hexdigest()
-        append_line(folder / "client.jsonl", {"pid": os.getpid(), "seq": event.seq, "type": event.type, "data": digest})
+        append_line(folder / "client.jsonl", {"viewer": viewer, "seq": event.seq, "type": event.type, "data": digest})
 
 
 async def decide(folder: Path, death: Death | None, *, careful: bool = True) -> int:

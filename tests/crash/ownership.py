@@ -1,4 +1,4 @@
-"""Who drives: processes that are frozen and thawed, that compete for one run, that are woken a hundred times, or never."""
+"""Who drives: processes that are frozen and thawed, that compete for a run, that are woken a hundred times or never."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from moot.chats.run import open_run
 from tests.crash.driving import decide, drive
 from tests.crash.fate import Death, Fate, FatefulStore
 from tests.crash.points import ASKED, COMPLETED, INTENDED, PAUSED
-from tests.crash.process import FENCED, FINISHED, OVER, WAITING, Work, ended, fork, forked
+from tests.crash.process import BUSY, FENCED, FINISHED, OVER, WAITING, Work, ended, fork, forked
 from tests.crash.scenario import chat
 from tests.crash.story import Story, Told
 from tests.crash.world import read_lines
 
-LEASE_SECONDS = 0.2
-"""Of a process that will be frozen."""
+LEASE_SECONDS, LONG_SECONDS = 0.2, 300.0
+"""Of a process that is to lose its run while it is frozen, and of one that is to keep it."""
+PATIENCE_SECONDS = 0.2
 WAKING, WAKES = 10, 10
 """So many processes open the run so many times each, all at once."""
 
@@ -61,6 +62,7 @@ def situations() -> Iterator[Situation]:
     for name, death in where.items():
         yield Situation("frozen past its lease", name, partial(_frozen, death=death), deaths=1)
         yield Situation("frozen, thawed while another drives", name, partial(_alternating, death=death), deaths=2)
+    yield Situation("frozen in the middle of a commit", "others wait in vain", _frozen_in_commit, deaths=1)
     yield Situation("two drivers at once", "one refused", _two_drivers)
     yield Situation("two drivers at once", "a race for one claim", _race)
     yield Situation("woken a hundred times at once", "after the answers", _woken)
@@ -85,9 +87,9 @@ def _alternating(folder: Path, death: Death) -> list[str]:
     return problems if code == WAITING else [*problems, f"whoever took over ended with {code}"]
 
 
-def _stopped(folder: Path, death: Death) -> int:
+def _stopped(folder: Path, death: Death, lease_seconds: float = LEASE_SECONDS) -> int:
     """A driver that is frozen there."""
-    work = partial(drive, folder, replace(death, signal=signal.SIGSTOP), lease_seconds=LEASE_SECONDS)
+    work = partial(drive, folder, replace(death, signal=signal.SIGSTOP), lease_seconds=lease_seconds)
     pid = fork(work, folder)
     _, status = os.waitpid(pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status), f"it was to be frozen: {status}"
@@ -114,6 +116,21 @@ def _thawed(folder: Path, pid: int) -> list[str]:
     return problems + [f"the thawed process left in the {name}: {', '.join(traces)}" for name, traces in left.items()]
 
 
+def _frozen_in_commit(folder: Path) -> list[str]:
+    """It has the file to itself: others are told so after their patience, and it goes on as if nothing had been."""
+    sleeper = _stopped(folder, Death("written", COMPLETED, 2))
+    before = _traces(folder)
+    code = FENCED
+    while code == FENCED:  # until its lease is over
+        code = forked(partial(drive, folder, None, patience_seconds=PATIENCE_SECONDS), folder)
+    problems = [] if code == BUSY else [f"a file that is busy: the driver ended with {code}"]
+    if _traces(folder) != before:
+        problems.append("whoever waited in vain left traces")
+    os.kill(sleeper, signal.SIGCONT)
+    code = ended(sleeper)
+    return problems if code == WAITING else [*problems, f"the thawed process ended with {code}"]
+
+
 def _traces(folder: Path) -> dict[str, Counter[str]]:
     with closing(sqlite3.connect(folder / "moot.db")) as db:
         rows = Counter(f"event {seq} {kind}" for seq, kind in db.execute("SELECT seq, type FROM event"))
@@ -122,7 +139,7 @@ def _traces(folder: Path) -> dict[str, Counter[str]]:
 
 def _two_drivers(folder: Path) -> list[str]:
     """One is in the middle of something; the other one is told whose the run is, and touches nothing."""
-    first = _stopped_holding(folder)
+    first = _stopped(folder, Death("model sent", "coder"), LONG_SECONDS)
     before = _traces(folder)
     code = forked(partial(drive, folder, None), folder)
     problems = [] if code == FENCED else [f"the second driver ended with {code}"]
@@ -131,13 +148,6 @@ def _two_drivers(folder: Path) -> list[str]:
     os.kill(first, signal.SIGCONT)
     code = ended(first)
     return problems if code == WAITING else [*problems, f"the first driver ended with {code}"]
-
-
-def _stopped_holding(folder: Path) -> int:
-    pid = fork(partial(drive, folder, Death("model sent", "coder", signal=signal.SIGSTOP)), folder)
-    _, status = os.waitpid(pid, os.WUNTRACED)
-    assert os.WIFSTOPPED(status), status
-    return pid
 
 
 def _race(folder: Path) -> list[str]:

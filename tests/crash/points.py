@@ -12,8 +12,8 @@ from tests.crash.story import Story, Told
 
 
 @dataclass(frozen=True)
-class Case:
-    """One story with its deaths. `sure` says that all of them come about; random ones may come too late."""
+class Killed:
+    """One story with its deaths."""
 
     group: str
     name: str
@@ -48,7 +48,7 @@ KINDS = (
 _UNRECORDED = "response received but unrecorded"
 
 
-def points() -> Iterator[Case]:
+def points() -> Iterator[Killed]:
     """Every point, several times where it comes several times in a run."""
     yield _killed("before the first event", "created", Death("created"))
     yield _killed("right after claim", "of a new run", Death("claimed"))
@@ -76,27 +76,27 @@ def points() -> Iterator[Case]:
     yield from _recoveries()
 
 
-def _tools() -> Iterator[Case]:
+def _tools() -> Iterator[Killed]:
     """Four side by side: made again, parked, approved first, looked up."""
     for tool in ("look", "pay", "order"):
         for at in ("asked", "sent", "answered"):
             yield _killed("a tool in doubt", f"{tool} {at}", Death(f"tool {at}", tool))
-    yield Case("a tool in doubt", "pay sent, made again unseen", [Death("tool sent", "pay")], careful=False)
+    yield Killed("a tool in doubt", "pay sent, made again unseen", [Death("tool sent", "pay")], careful=False)
     for at in ("asked", "sent", "answered"):
         yield _killed("a tool in doubt", f"send {at}", None, Death(f"tool {at}", "send"))
 
 
-def _people() -> Iterator[Case]:
+def _people() -> Iterator[Killed]:
     for at in ("append", "written", "committed"):
         yield _killed("between ask and release", f"ask {at}", Death(at, ASKED))
         yield _killed("between ask and release", f"release {at}", Death(at, PAUSED))
         yield _killed("between answer and wake", f"decision {at}", None, Death(at, DECIDED))
     for at in ("posting", "posted"):
         for nth in (1, 2, 3):
-            yield Case("between answer and wake", f"{at} {nth}", person=[Death(at, nth=nth)])
+            yield Killed("between answer and wake", f"{at} {nth}", person=[Death(at, nth=nth)])
 
 
-def _recoveries() -> Iterator[Case]:
+def _recoveries() -> Iterator[Killed]:
     for at in ("append", "written", "committed"):
         yield _killed("during recovery", f"resumed {at}", _REQUEST, Death(at, RESUMED))
         yield _killed("during recovery", f"turn begun again {at}", _REQUEST, Death(at, STARTED))
@@ -104,27 +104,27 @@ def _recoveries() -> Iterator[Case]:
     yield _killed("during recovery", "again and again", *[Death(nth=nth) for nth in (25, 4, 6, 8, 10, 12, 14)])
     doubt = [Death("tool sent", "pay"), Death("committed", ASKED), Death("committed", "effect.unknown")]
     yield _killed("during recovery", "of a tool in doubt", *doubt[:2])
-    yield Case("during recovery", "of a tool made again", [doubt[0], None, Death("tool sent", "pay")], careful=False)
+    yield Killed("during recovery", "of a tool made again", [doubt[0], None, Death("tool sent", "pay")], careful=False)
 
 
 _REQUEST = Death("model sent", nth=2)
 
 
-def _killed(group: str, name: str, *driver: Death | None) -> Case:
-    return Case(group, name, driver)
+def _killed(group: str, name: str, *driver: Death | None) -> Killed:
+    return Killed(group, name, driver)
 
 
-def seeds(first: int, count: int) -> Iterator[Case]:
+def seeds(first: int, count: int) -> Iterator[Killed]:
     """Random numbers of deaths at random boundaries or instants, then nobody disturbs it any more."""
     return (seed(number) for number in range(first, first + count))
 
 
-def seed(number: int) -> Case:
+def seed(number: int) -> Killed:
     """The same number, the same deaths."""
     chance = random.Random(number)
     driver = [_anywhere(chance) for _ in range(chance.randint(1, 4))]
     person = [Death(nth=chance.randint(1, 12))] if chance.random() < 0.3 else []
-    return Case("random seeds", str(number), driver, person, chance.random() < 0.5, sure=False)
+    return Killed("random seeds", str(number), driver, person, chance.random() < 0.5, sure=False)
 
 
 def _anywhere(chance: random.Random) -> Death:

@@ -12,8 +12,10 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-FINISHED, WAITING, FENCED, OVER, FAILED = 0, 10, 11, 12, 1
-"""Exit codes: the run is finished; it waits for a person; another process drives it; it was finished before; a bug."""
+FINISHED, WAITING, FENCED, OVER, BUSY, FAILED = 0, 10, 11, 12, 13, 1
+"""Exit codes: the run is finished; it waits for a person; another process drives it; it was finished before; another
+process keeps the file busy; a bug.
+"""
 KILLED = -signal.SIGKILL
 Work = Callable[[], Coroutine[Any, Any, int]]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from tests.crash.suite import Result
 
 SEEDS = "random seeds"
-_HEAD = ("point", "cases", "kills", "fired", "resumed", "lost turns", "duplicated", "repeated: marked", "unmarked")
+_HEAD = ("point", "cases", "faults", "fired", "resumed", "lost turns", "duplicated", "repeated: marked", "unmarked")
 
 
 class Report:
@@ -38,9 +38,7 @@ class Report:
         lines = [*_table(rows), "", self._totals(seconds)]
         for result in self.failed:
             lines += ["", f"{result.group}, {result.name}:", *(f"  {problem}" for problem in result.problems)]
-            lines.append(f"  kept: {result.folder}")
-            if result.group == SEEDS:
-                lines.append(f"  repeat: scripts/crash --no-points --from {result.name} --seeds 1")
+            lines += [f"  kept: {result.folder}", f"  repeat: {_repeat(result)}"]
         return "\n".join(lines)
 
     def _totals(self, seconds: float) -> str:
@@ -49,10 +47,16 @@ class Report:
         unmarked = _sum(of, "unmarked")
         where = "only where in doubt and marked" if not unmarked else f"{unmarked} of them not marked"
         return (
-            f"{len(of) - seeds} points, {seeds} seeds, {_sum(of, 'fired')} kills that fired: "
+            f"{len(of) - seeds} points, {seeds} seeds, {_sum(of, 'fired')} kills and freezes that fired: "
             f"lost turns {_sum(of, 'lost_turns')}, duplicated turns {_sum(of, 'duplicated_turns')}, "
             f"repeated effects {_sum(of, 'marked') + unmarked} ({where}), findings {len(self.failed)}; {seconds:.0f} s"
         )
+
+
+def _repeat(result: Result) -> str:
+    if result.group == SEEDS:
+        return f"scripts/crash --no-points --from {result.name} --seeds 1"
+    return f'scripts/crash --seeds 0 --only "{result.group}, {result.name}"'
 
 
 def _place(group: str) -> bool:

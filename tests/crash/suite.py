@@ -15,11 +15,10 @@ import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.crash.driving import decide, drive
-from tests.crash.points import Case
-from tests.crash.process import FINISHED, WAITING
+from tests.crash.process import FINISHED, WAITING, ended
 from tests.crash.story import Told
 
 CHECKER = Path(__file__).with_name("checker.py")
@@ -44,8 +43,36 @@ class Result:
     problems: list[str] = field(default_factory=list)
 
 
-def play(cases: Sequence[Case], home: Path, workers: int = 2) -> Iterator[Result]:
-    """Results as they come. The folders of what went well are removed."""
+class Case(Protocol):
+    """A story to be told in a folder of its own, that ends with the run finished."""
+
+    @property
+    def group(self) -> str:
+        """What it is counted with."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Which one of them it is."""
+        ...
+
+    @property
+    def deaths(self) -> int:
+        """How many there are to be."""
+        ...
+
+    @property
+    def sure(self) -> bool:
+        """Whether all of them come about; random ones may come too late."""
+        ...
+
+    def tell(self, folder: Path) -> Told:
+        """Play it."""
+        ...
+
+
+def play(cases: Sequence[Case], home: Path, *, workers: int = 2, keep: bool = False) -> Iterator[Result]:
+    """Results as they come. The folders of what went well are removed, unless all are to be kept."""
     undisturbed(home / EXPECTED)
     gc.collect()
     gc.freeze()  # what is shared with the forks stays shared
@@ -55,15 +82,14 @@ def play(cases: Sequence[Case], home: Path, workers: int = 2) -> Iterator[Result
         reading, writing = os.pipe()
         if (pid := os.fork()) == 0:
             os.close(reading)
-            _work(list(enumerate(cases))[number::workers], home, writing)
+            _work(list(enumerate(cases))[number::workers], home, writing, keep=keep)
         os.close(writing)
         pipes.append(reading)
         pids.append(pid)
     yield from (Result(**json.loads(line)) for line in _lines(pipes))
     for pid in pids:
-        _, status = os.waitpid(pid, 0)
-        if status:
-            raise RuntimeError(f"a worker ended with {os.waitstatus_to_exitcode(status)}")
+        if code := ended(pid):
+            raise RuntimeError(f"a worker ended with {code}")
 
 
 def undisturbed(folder: Path) -> None:
@@ -80,19 +106,21 @@ def _lines(pipes: list[int]) -> Iterator[bytes]:
         for ready in select.select([*left], [], [])[0]:
             data = os.read(ready, 65536)
             *lines, left[ready] = (left[ready] + data).split(b"\n")
-            yield from lines
             if not data:
                 os.close(ready)
                 del left[ready]
+            yield from lines
 
 
-def _work(cases: Sequence[tuple[int, Case]], home: Path, writing: int) -> None:
+def _work(cases: Sequence[tuple[int, Case]], home: Path, writing: int, *, keep: bool) -> None:
     code = 1
     try:
         command = [sys.executable, "-I", str(CHECKER), str(home / EXPECTED), "-"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as checker:
             for number, case in cases:
                 result = _judged(case, _tell(case, home / f"{number:04d}"), checker)
+                if not (result.problems or keep):
+                    shutil.rmtree(result.folder)
                 os.write(writing, json.dumps(asdict(result)).encode() + b"\n")
             assert checker.stdin is not None
             checker.stdin.close()
@@ -118,8 +146,6 @@ def _judged(case: Case, told: Told, checker: subprocess.Popen[str]) -> Result:
     problems = [*told.problems, *(f"{kind}: {words}" for kind, words in verdict["findings"])]
     if case.sure and told.fired != case.deaths:
         problems.append(f"{told.fired} of {case.deaths} deaths came about")
-    if not problems:
-        shutil.rmtree(told.folder)
     return Result(
         case.group, case.name, str(told.folder), case.deaths, told.fired, told.drives, not problems,
         verdict["lost_turns"], verdict["duplicated_turns"], verdict["marked"], verdict["unmarked"], problems,
