@@ -26,10 +26,13 @@ from moot.termination.outcome import Outcome
 from tests.fakes import Counting, Scripted, Words, call, steps
 
 JOURNALS = Path(__file__).parent.parent / "data" / "journals"
-"""Each was written by the version it is named after, with every type of event that version had: of the four runs one
-from a chat file is finished and one is paused, and so it is with those made of Python objects.
+"""Each was written by the version it is named after: of the runs from a chat file and of those made of Python objects
+one is finished and one is paused, at least.
 """
 OLD = [1, 2]
+VERSIONS = [*OLD, SCHEMA_VERSION]
+TYPES = {1: 20, 2: 20, 3: 24}
+"""How many types of event each has: every one that 1 and 2 knew."""
 
 
 def answer(messages: Sequence[LLMMessage], number: int) -> Words:
@@ -74,7 +77,7 @@ async def opened(version: int, folder: Path) -> SqliteStore:
     return store
 
 
-@pytest.mark.parametrize("version", OLD)
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_every_run_is_there_with_all_its_events_and_nothing_is_wrong_with_it(
     version: int, tmp_path: Path
 ) -> None:
@@ -83,10 +86,10 @@ async def test_every_run_is_there_with_all_its_events_and_nothing_is_wrong_with_
         assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
         heads = dict(db.execute("SELECT name, head FROM run"))
     rows = await store.runs()
-    assert [(row.chat, row.status) for row in reversed(rows)] == [
+    assert {(row.chat, row.status) for row in rows} == {
         ("duet", "finished"), ("duet", "paused"), ("objects", "finished"), ("objects", "paused"),
-    ]  # fmt: skip
-    assert len(rows) == 4
+    }  # fmt: skip
+    assert sorted(row.run for row in rows) == sorted(heads)
     seen = set()
     for row in rows:
         events = await store.load(row.run)
@@ -94,11 +97,23 @@ async def test_every_run_is_there_with_all_its_events_and_nothing_is_wrong_with_
         assert not any(isinstance(event.data, Unknown) for event in events)
         seen |= {event.type for event in events}
         assert await verify_run(store, row.run) == []
-    assert len(seen) == 20  # every type there was
+    assert len(seen) == TYPES[version]
     await store.close()
 
 
-@pytest.mark.parametrize("version", OLD)
+async def test_commands_and_forks_are_there(tmp_path: Path) -> None:
+    store = await opened(3, tmp_path)
+    rows = {row.run: row for row in await store.runs()}
+    (fork,) = (row for row in rows.values() if row.parent)
+    assert fork.parent in rows
+    assert (fork.turns, fork.input_tokens) == (2, 0)
+    posted = [[p.command for p in await store.posted(run)] for run in rows]
+    assert sorted(len(commands) for commands in posted) == [0, 0, 0, 0, 1, 1, 2]
+    assert "Agree soon." in str(posted)  # by nobody taken in yet
+    await store.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_a_run_of_an_earlier_version_goes_on_or_says_that_it_is_finished(version: int, tmp_path: Path) -> None:
     store = await opened(version, tmp_path)
     for row in await store.runs():
@@ -111,7 +126,7 @@ async def test_a_run_of_an_earlier_version_goes_on_or_says_that_it_is_finished(v
         assert (run.status, run.turns > row.turns) == ("finished", True)
         assert run.outcome is (Outcome.GOAL if chat is None else Outcome.LIMIT)
         assert await verify_run(store, row.run) == []
-        assert await store.post(row.run, "{}") == 1
+        assert await store.post(row.run, "{}") == len(await store.posted(row.run))
     await store.close()
 
 
