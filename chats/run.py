@@ -196,11 +196,14 @@ class Run:
             self._task.cancel()
         await asyncio.wait({self._task})
 
-    def fork(self, turn: int | None = None, *, edits: Edits = NO_EDITS, chat: Chat | None = None) -> Forking:
-        """A new run that goes on from the end of that turn (None: the last), with `edits`: `await` it for the run,
-        driven in the background, or `await run.fork(turn=3).finish()`. This one is not touched; `chat` replaces its
-        own. Raises, when awaited, what `fork` and `open_run` raise.
+    def fork(
+        self, turn: int | None = None, *, model: str | None = None, edits: Edits = NO_EDITS, chat: Chat | None = None
+    ) -> Forking:
+        """A new run that goes on from the end of that turn (None: the last), with another `model` and other `edits`:
+        `await` it for the run, driven in the background, or `await run.fork(turn=3).finish()`. This one is not
+        touched; `chat` replaces its own. Raises, when awaited, what `fork` and `open_run` raise.
         """
+        edits = edits if model is None else replace(edits, model=model)
         store = self._table.store
         where = getattr(store, "path", None) if self._owns_store else store  # ours is closed with the run
         return Forking(self.id, turn=turn, edits=edits, chat=chat or self._chat, store=where)

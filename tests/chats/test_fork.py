@@ -124,6 +124,15 @@ async def test_an_agent_that_remembers_what_came_later_is_refused(store: Store) 
     assert lines(await run.fork(3).finish()) == lines(run)
 
 
+async def test_a_run_forks_itself_with_another_model(store: Store, tmp_path: Path) -> None:
+    book = tmp_path / "book.yaml"
+    book.write_text("version: 1\nname: b\nparts: {ann: [{say: from the book}], bob: [{say: from the book}]}\n")
+    run = await two().run("go", store=store)
+    again = await run.fork(2, model=f"playbook:{book}").finish()
+    assert lines(again) == [*lines(run)[:2], "ann: from the book", "bob: from the book"]
+    assert again.created.models["ann"].startswith("playbook:")
+
+
 async def test_before_anybody_spoke_only_the_task_is_kept(store: Store) -> None:
     run = await two().run("go", store=store)
     new = await fork(run.id, turn=0, chat=two(), store=store)
