@@ -49,7 +49,9 @@ class FileBlobs:
     @contextlib.contextmanager
     def steady(self) -> Iterator[None]:
         """While it lasts nothing is dropped, by whatever process."""
-        with _locked(self.folder, fcntl.LOCK_SH):
+        with contextlib.ExitStack() as locked:
+            with contextlib.suppress(OSError):  # where nothing can be locked, nothing is dropped
+                locked.enter_context(_locked(self.folder, fcntl.LOCK_SH))
             yield
 
     @contextlib.asynccontextmanager

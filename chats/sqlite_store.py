@@ -19,7 +19,7 @@ from moot.chats.chain import EMPTY, Row, chained
 from moot.chats.errors import Fenced, StoreError, UserError
 from moot.chats.events import Event
 from moot.chats.owner import Hold, is_held, pid_of
-from moot.chats.remove import forgotten, sweep
+from moot.chats.remove import compact, forgotten, sweep
 from moot.chats.sqlite_look import Looker
 from moot.chats.sqlite_rows import FIRST, ROWS, event_of, listed, rows_of
 from moot.chats.sqlite_schema import connect
@@ -108,7 +108,7 @@ class SqliteStore:
             else:
                 changed = db.execute(_GIVEN_BACK, (head, last.chain, status, *where))
             if changed.rowcount != 1:  # another process has written since this one looked
-                raise _fenced(claim)
+                raise _fenced(db, claim)
             number = kept.number
             db.executemany("INSERT INTO event VALUES(?,?,?,?,?,?,?,?,?)", [(number, *row) for row in rows])
             if status is None:
@@ -122,7 +122,7 @@ class SqliteStore:
         def job(db: sqlite3.Connection) -> None:
             sql = "UPDATE run SET until = ?, ticks = ? WHERE name = ? AND epoch = ?"
             if db.execute(sql, (*self._lease(), claim.run, claim.epoch)).rowcount != 1:
-                raise Fenced(f"run {claim.run} is driven by another process")
+                raise _fenced(db, claim)
 
         await self._writer.submit(job)
 
@@ -234,6 +234,14 @@ class SqliteStore:
         size = await self._writer.submit(job, appends=run)
         return size + await sweep(self.path, self.blobs, run, self._writer.submit)
 
+    async def compact(self) -> int:
+        """Give the room that removed runs have left in the file back to the system, where that is worth it and nobody
+        drives a run; how many bytes.
+        """
+        if any(row.driven for row in await self.runs()):
+            return 0
+        return await asyncio.to_thread(compact, self.path)
+
     async def backup(self, path: Path) -> None:
         """Copy every journal and all content into a new folder, while runs are under way: what is there at this moment.
         The copy is a store of its own (`moot.db` and `blobs`), in which nobody drives a run.
@@ -274,10 +282,14 @@ class SqliteStore:
         if kept is None or kept[1:3] != (claim.epoch, expected):
             row = db.execute("SELECT id, epoch, head, chain FROM run WHERE name = ?", (claim.run,)).fetchone()
             if row is None or row[1:3] != (claim.epoch, expected):
-                raise _fenced(claim)
+                raise _fenced(db, claim)
             kept = _Head(*row)
         return kept
 
 
-def _fenced(claim: Claim) -> Fenced:
-    return Fenced(f"run {claim.run} is driven by another process; nothing was written")
+def _fenced(db: sqlite3.Connection, claim: Claim) -> Fenced:
+    row = db.execute("SELECT owner FROM run WHERE name = ?", (claim.run,)).fetchone()
+    if row is None:
+        return Fenced(f"run {claim.run} was removed; nothing was written")
+    who = "" if row[0] is None else f" (pid {pid_of(row[0])})"
+    return Fenced(f"run {claim.run} is driven by another process{who}; nothing was written")

@@ -191,6 +191,7 @@ async def _remove(runs: list[str]) -> dict[str, int]:
                 if removed:
                     error.add_note(f"removed before: {', '.join(removed)}")
                 raise
+        await store.compact()
         return removed
     finally:
         await store.close()

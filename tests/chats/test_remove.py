@@ -140,6 +140,25 @@ async def test_content_is_kept_where_a_row_that_may_name_it_cannot_be_read(sqlit
     assert there(sqlite, theirs) == [True]
 
 
+async def test_the_file_gets_smaller_once_nobody_drives_a_run(sqlite: SqliteStore) -> None:
+    for run in ("r1", "r2", "r3"):
+        await kept(sqlite, run)
+        claim = await sqlite.claim(run, new_owner())
+        await sqlite.append(claim, 0, [note(seq, text="x" * 2000) for seq in range(1, 501)], "paused")
+    assert await sqlite.compact() == 0  # nothing to gain
+    await sqlite.remove("r1")
+    claim = await sqlite.claim("r3", new_owner())
+    assert await sqlite.compact() == 0
+    await sqlite.release(claim)
+    before = await sqlite.chain("r2")
+    assert await sqlite.compact() > 500_000
+    assert await sqlite.chain("r2") == before
+    assert (before.found, len(await sqlite.load("r2"))) == (before.recorded, 500)
+    await kept(sqlite, "r4", b"more")
+    with closing(sqlite3.connect(sqlite.path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
 async def test_a_damaged_run_can_be_removed(sqlite: SqliteStore) -> None:
     await kept(sqlite, "r1", b"a")
     with closing(sqlite3.connect(sqlite.path)) as db, db:

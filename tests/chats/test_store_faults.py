@@ -518,7 +518,8 @@ async def test_who_was_frozen_for_longer_than_the_lease_finds_the_run_taken_and_
         frozen.popen.send_signal(signal.SIGCONT)
         frozen.tell()
         for _ in range(2):
-            assert frozen.heard().startswith("refused Fenced run r is driven by another process")
+            refused = f"refused Fenced run r is driven by another process (pid {os.getpid()}); nothing was written"
+            assert frozen.heard() == refused
         assert frozen.heard() == "released"
         assert (await store.row("r")).driven  # it was not its own to give back
         assert await store.load("r") == [note(1), note(2), note(3)]

@@ -184,6 +184,13 @@ def test_a_backup_that_cannot_be_written_leaves_nothing(moot: Moot, runs: list[s
     assert "cannot write the copy /proc/copy" in done.err
 
 
+@pytest.mark.parametrize("verb", ["runs search", "runs rm", "backup"])
+def test_every_verb_has_help_with_an_example(moot: Moot, verb: str) -> None:
+    done = moot(*verb.split(), "--help", COLUMNS="120")
+    assert (done.code, done.err) == (0, "")
+    assert f"Example: moot {verb}" in done.out
+
+
 def test_a_run_that_is_nearly_right_is_suggested(moot: Moot, runs: list[str]) -> None:
     wrong = runs[0][:10] + ("0" if runs[0][10] != "0" else "1") + runs[0][11:]
     done = moot("resume", wrong)
