@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from moot.agents.questions import Verdict
 from moot.chats.clean import clean_line
 from moot.chats.commands import Decide
-from moot.chats.errors import UserError, did_you_mean
+from moot.chats.errors import StoreError, UserError, did_you_mean
 from moot.chats.events import RequestDecided
 from moot.chats.ids import short
 from moot.chats.notes import VERDICTS, Asked
@@ -72,15 +72,20 @@ class Decided:
         return f"{self.decision.id} of run {self.run.short} is {VERDICTS[self.decision.decision]}{already}{who}"
 
 
-async def waiting(store: Store) -> list[Waiting]:
-    """Every question that waits, the newest first."""
+async def waiting(store: Store, unread: Callable[[StoreError], None]) -> list[Waiting]:
+    """Every question that waits, the newest first. A run that cannot be read is told to `unread`: the others can."""
     rows = await store.runs()
     names = [row.run for row in rows]
     found: list[Waiting] = []
     for row in rows:
-        if row.status != "finished" or row.driven:
+        if row.status == "finished" and not row.driven:
+            continue
+        try:
             run = await load_named(store, row.run, short(row.run, names))
-            found += [Waiting(run, request) for request in run.story.waiting if run.status != "finished"]
+        except StoreError as error:
+            unread(error)
+            continue
+        found += [Waiting(run, request) for request in run.story.waiting if run.status != "finished"]
     return sorted(found, key=lambda one: one.request.asked, reverse=True)
 
 

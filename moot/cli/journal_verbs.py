@@ -14,7 +14,7 @@ from moot.cli.options import Json, Run
 
 if TYPE_CHECKING:
     from moot.chats.events import Event
-    from moot.chats.store import RunRow
+    from moot.chats.store import RunRow, Store
     from moot.cli.loaded import Loaded
 
 
@@ -56,16 +56,26 @@ def list_runs(
 async def _rows(limit: int | None) -> tuple[list[RunRow], dict[str, int]]:
     """Every run, and of the first how many questions they wait for."""
     from moot.chats.home import open_store
-    from moot.cli.loaded import load_named
     from moot.cli.run_list import may_wait
 
     store, _ = open_store()
     try:
         rows = await store.runs()
         waiting = [row.run for row in rows[:limit] if may_wait(row)]
-        return rows, {run: len((await load_named(store, run, run)).story.waiting) for run in waiting}
+        return rows, {run: await _questions(store, run) for run in waiting}
     finally:
         await store.close()
+
+
+async def _questions(store: Store, run: str) -> int:
+    """How many questions a run waits for; none where its journal cannot be read, of which `moot verify` says more."""
+    from moot.chats.errors import StoreError
+    from moot.cli.loaded import load_named
+
+    try:
+        return len((await load_named(store, run, run)).story.waiting)
+    except StoreError:
+        return 0
 
 
 def show_run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from moot.chats.commands import Decide, read_command
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from moot.chats.store import Posted, RunRow, Store
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Loaded:
     """A run that is looked at. `short` is what it is called."""
 
@@ -40,7 +41,7 @@ class Loaded:
             if isinstance(d, Decide)
         ]
 
-    @property
+    @cached_property
     def story(self) -> Story:
         """Told to the end, with the decisions that were posted."""
         story = Story.of(self.name, self.events)
@@ -55,8 +56,8 @@ class Loaded:
     @property
     def python(self) -> bool:
         """Whether it was made of Python objects: nobody else can drive it on."""
-        story = Story.of(self.name, self.events[:1])
-        return story.created is None or story.created.spec is None
+        created = self.story.created
+        return created is None or created.spec is None
 
     @property
     def go_on(self) -> str:

@@ -192,11 +192,12 @@ async def _decided(run: str, command: Decide, digest: str) -> Decided:
 
 async def _waiting() -> list[Waiting]:
     from moot.chats.home import open_store
+    from moot.cli.consoles import say
     from moot.cli.inbox import waiting
 
     store, _ = open_store()
     try:
-        return await waiting(store)
+        return await waiting(store, lambda error: say(f"warning: {error.one_line}"))
     finally:
         await store.close()
 

@@ -22,7 +22,10 @@ def show(run: Loaded) -> None:
         story.apply(event)
         display.event(event, story, past=False)
     run.decide(story)
-    display.end(story)
+    if run.row.driven:
+        display.hint(f"it goes on in another process: moot watch {run.short}")
+    else:
+        display.end(story)
     for decision in run.decisions:
         who = decision.by or "somebody"
         display.hint(f"{decision.id} was {VERDICTS[decision.decision]} by {who}; to go on: {run.go_on}")

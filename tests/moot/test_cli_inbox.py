@@ -291,3 +291,35 @@ def test_help_has_an_example(moot: Moot, verb: list[str]) -> None:
     done = moot(*verb, "--help")
     assert done.code == 0
     assert f"Example: moot {verb[0]}" in done.out
+
+
+def test_a_journal_that_is_damaged_does_not_hide_what_waits_in_others(moot: Moot) -> None:
+    damaged, whole = ask(moot, "input"), ask(moot, "input")
+    harm = (
+        "import sqlite3, sys\n"
+        "db = sqlite3.connect('home/moot.db')\n"
+        "sql = 'UPDATE event SET data = ? WHERE seq = 3 AND run = (SELECT id FROM run WHERE name = ?)'\n"
+        "print(db.execute(sql, ('{', sys.argv[1])).rowcount)\n"
+        "db.commit()\n"
+    )
+    assert moot.python("-c", harm, damaged).out == "1\n"
+    found = moot("inbox", "list", "--json")
+    assert [one["run"] for one in found.json] == [whole]
+    assert f"warning: event 3 of run {damaged}" in found.err
+    assert {row["run"]: row["status"] for row in moot("runs", "list", "--json").json} == {
+        damaged: "paused",
+        whole: "waiting",
+    }
+
+
+def test_a_question_is_asked_at_a_terminal_of_any_width_in_colours_or_without(moot: Moot) -> None:
+    name = ask(moot, "code", f"Run this:\n```python\n{HOSTILE}\n```\n")
+    for environment in ({}, {"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        with moot.at_a_terminal("inbox", "show", name, "q1", columns=40, **environment) as terminal:
+            assert terminal.ended() == 0
+        coloured = re.search(r"\x1b\[[0-9;]*(3[0-9]|9[0-7])m", terminal.text)
+        assert bool(coloured) == (environment == {})
+        bare = re.sub(r"\x1b\[[0-9;]*m", "", terminal.text)
+        assert "print(1)" in bare
+        assert "\x1b" not in bare
+        assert "\x07" not in bare

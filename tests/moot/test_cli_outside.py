@@ -92,8 +92,11 @@ def until_heard(model: Model, text: str) -> str:
 
 
 def test_a_run_is_listed_and_shown_as_running_while_it_is(moot: Moot, model: Model) -> None:
-    with under_way(moot, model) as (run, _):
+    with under_way(moot, model) as (run, name):
         assert (row(moot)["status"], shown(moot)["status"]) == ("running", "running")
+        text = moot("runs", "show", name).out
+        assert f"it goes on in another process: moot watch {name[:6]}" in text
+        assert "nobody drives it" not in text
         kill(run)
     assert row(moot)["status"] == "paused"  # it was killed
 

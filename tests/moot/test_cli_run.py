@@ -45,7 +45,7 @@ def test_a_run_without_display_that_misses_its_goal_says_why(moot: Moot) -> None
 def test_the_object_of_a_run_has_the_promised_keys_and_types(moot: Moot) -> None:
     done = moot("run", "duet.yaml", "--json")
     found = done.json
-    promised = "run chat status outcome stopped_by result turns usage model_kind artifacts exit_code"
+    promised = "run chat status outcome stopped_by result waiting turns usage model_kind artifacts exit_code"
     assert list(found) == promised.split()
     assert (found["chat"], found["status"], found["outcome"], found["result"]) == ("duet", "finished", "goal", "agreed")
     assert found["stopped_by"] == {"rule": "done", "reason": "bob said 'DONE: agreed'", "turn": 4}
