@@ -110,18 +110,24 @@ async def decide(store: Store, prefix: str, command: Decide, digest: str = "") -
     run, asked = await find_question(store, prefix, command.request)
     request = asked.request
     _insist(run, request, digest)
-    before = asked.decided
-    if before is not None:
-        if (before.decision, before.text) != (command.decision, command.text):
-            said = f": {clean_line(before.text)}" if before.text else ""
-            who = before.by or "somebody"
-            raise UserError(f"{request.id} was decided already: {VERDICTS[before.decision]} by {who}{said}")
-        return Decided(run, before, before=True)
+    if asked.decided is not None:
+        return Decided(run, _same(command, asked.decided), before=True)
     _check(run, asked, command.decision)
-    made = command.model_copy(update={"digest": request.digest})
-    await post(run.name, made, store)
-    data = RequestDecided(id=made.request, decision=made.decision, text=made.text, by=made.by, digest=made.digest)
-    return Decided(await load_named(store, run.name, run.short), data, before=False)
+    await post(run.name, command.model_copy(update={"digest": request.digest}), store)
+    now = await load_named(store, run.name, run.short)
+    holds = now.story.asked[request.id].decided  # somebody else may have been faster by a hair
+    if holds is None:
+        raise UserError(f"{request.id} is not waited for any more: look at it again, moot runs show {run.short}")
+    return Decided(now, _same(command, holds), before=holds.by != command.by)
+
+
+def _same(command: Decide, holds: RequestDecided) -> RequestDecided:
+    """The decision that holds. Raises UserError where it is another one."""
+    if (holds.decision, holds.text) == (command.decision, command.text):
+        return holds
+    said = f": {clean_line(holds.text)}" if holds.text else ""
+    who = holds.by or "somebody"
+    raise UserError(f"{holds.id} was decided already: {VERDICTS[holds.decision]} by {who}{said}")
 
 
 def _insist(run: Loaded, request: Request, digest: str) -> None:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from autogen_agentchat.agents import UserProxyAgent
+
+from moot.chats.chat import Chat
+from moot.chats.commands import Decide
+from moot.chats.errors import UserError
+from moot.chats.run import open_run
+from moot.chats.sqlite_store import SqliteStore
+from moot.cli.inbox import Decided, decide
+from moot.termination.limits import Limits
+from moot.termination.outcome import Outcome
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.moot.conftest import Done, Moot
 
 PROGRAM = r'''
@@ -314,7 +327,8 @@ def test_a_journal_that_is_damaged_does_not_hide_what_waits_in_others(moot: Moot
 
 def test_a_question_is_asked_at_a_terminal_of_any_width_in_colours_or_without(moot: Moot) -> None:
     name = ask(moot, "code", f"Run this:\n```python\n{HOSTILE}\n```\n")
-    for environment in ({}, {"NO_COLOR": "1"}, {"TERM": "dumb"}):
+    environments: list[dict[str, Any]] = [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}]
+    for environment in environments:
         with moot.at_a_terminal("inbox", "show", name, "q1", columns=40, **environment) as terminal:
             assert terminal.ended() == 0
         coloured = re.search(r"\x1b\[[0-9;]*(3[0-9]|9[0-7])m", terminal.text)
@@ -323,3 +337,20 @@ def test_a_question_is_asked_at_a_terminal_of_any_width_in_colours_or_without(mo
         assert "print(1)" in bare
         assert "\x1b" not in bare
         assert "\x07" not in bare
+
+
+async def test_of_many_who_decide_at_the_same_moment_one_is_told_that_it_holds(tmp_path: Path) -> None:
+    chat = Chat([UserProxyAgent("owner")], limits=Limits(turns=1))
+    store = SqliteStore(tmp_path / "moot.db")
+    run = await chat.run("What shall we do?", store=store)
+    assert run.status == "waiting"
+    commands = [Decide(request="q1", decision="respond", text=f"answer {n}", digest="") for n in range(50)]
+    told = await asyncio.gather(*(decide(store, run.id, command) for command in commands), return_exceptions=True)
+    (holds,) = [one for one in told if isinstance(one, Decided)]
+    others = [str(one) for one in told if isinstance(one, UserError)]
+    assert len(others) == 49
+    assert all("was decided already" in words for words in others)
+    assert len(await store.posted(run.id)) > 1  # they did meet
+    done = await (await open_run(run.id, chat=chat, store=store)).finish()
+    assert (done.result, done.outcome) == (holds.decision.text, Outcome.LIMIT)
+    await store.close()
