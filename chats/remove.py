@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from moot.chats.blobs import FileBlobs, digests_in
 from moot.chats.errors import StoreError
-from moot.chats.search_index import forget, index_path
+from moot.chats.search_index import index_path
 from moot.chats.sqlite_schema import reading
 
 _Submit = Callable[[Callable[[sqlite3.Connection], int]], asyncio.Future[int]]
@@ -34,13 +34,11 @@ def forgotten(db: sqlite3.Connection, number: int) -> int:
     return int(events + commands)
 
 
-async def sweep(database: Path, blobs: FileBlobs, run: str, submit: _Submit) -> int:
-    """After a run was forgotten: take it out of the search index, and drop content that was put some time ago and that
-    no journal names; how many bytes that was.
+async def sweep(database: Path, blobs: FileBlobs, submit: _Submit) -> int:
+    """Drop content that was put some time ago and that no journal names; how many bytes that was.
 
     Whatever goes wrong here leaves more than need be, for the next time, and never less.
     """
-    await asyncio.to_thread(forget, database, run)
     try:
         old = await asyncio.to_thread(blobs.old)
         if not old or await asyncio.to_thread(_has_neighbours, database):

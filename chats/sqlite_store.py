@@ -20,6 +20,7 @@ from moot.chats.errors import Fenced, StoreError, UserError
 from moot.chats.events import Event
 from moot.chats.owner import Hold, is_held, pid_of
 from moot.chats.remove import compact, forgotten, sweep
+from moot.chats.search_index import forget
 from moot.chats.sqlite_look import Looker
 from moot.chats.sqlite_rows import FIRST, ROWS, event_of, listed, rows_of
 from moot.chats.sqlite_schema import connect
@@ -221,8 +222,8 @@ class SqliteStore:
         rows = await self._read(lambda db: db.execute(sql, (len(prefix), prefix)).fetchall())
         return [name for (name,) in rows]
 
-    async def remove(self, run: str) -> int:
-        """Forget the run."""
+    async def remove(self, run: str, *, sweeps: bool = True) -> int:
+        """Forget the run. Whoever removes many may `sweep` once, after all of them."""
 
         def job(db: sqlite3.Connection) -> int:
             number, hold = self._held(db, run)
@@ -232,7 +233,12 @@ class SqliteStore:
             return forgotten(db, number)
 
         size = await self._writer.submit(job, appends=run)
-        return size + await sweep(self.path, self.blobs, run, self._writer.submit)
+        await asyncio.to_thread(forget, self.path, run)
+        return size + (await self.sweep() if sweeps else 0)
+
+    async def sweep(self) -> int:
+        """Drop content that no run names and that was put some time ago; how many bytes that was."""
+        return await sweep(self.path, self.blobs, self._writer.submit)
 
     async def compact(self) -> int:
         """Give the room that removed runs have left in the file back to the system, where that is worth it and nobody

@@ -8,6 +8,7 @@ them together.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -109,8 +110,8 @@ class Writer:
                     outcome.append((job.future, None, refused))
             self._db.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - never acknowledge what may not be on disk
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):
+                self._db.rollback()
             self._forget()
             if begun and len(jobs) > 1:  # one that cannot be done must not take the others with it
                 return [told for job in jobs for told in self._together([job])]
@@ -121,7 +122,7 @@ class Writer:
         self._looked = time.monotonic()
         try:
             self._looker.look(self._db)
-        except sqlite3.Error:  # whoever waits meets it when looking
+        except Exception:  # noqa: BLE001 - whoever waits meets it when looking; this thread must not end by it
             self.news.wake_all()
 
 

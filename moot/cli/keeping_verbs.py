@@ -113,10 +113,11 @@ def remove(
     if rows and not yes and not _agreed(rows, names):
         say("nothing was removed")
         raise typer.Exit(ExitCode.STOPPED)
-    removed = wait(_remove([row.run for row in rows]))
-    total = sum(removed.values())
+    removed, content = wait(_remove([row.run for row in rows]))
+    total = sum(removed.values()) + content
     if json:
-        result_json({"removed": [{"run": run, "bytes": taken} for run, taken in removed.items()], "bytes": total})
+        told = [{"run": run, "bytes": taken} for run, taken in removed.items()]
+        result_json({"removed": told, "files_bytes": content, "bytes": total})
     elif not removed:
         say("there is nothing to remove")
     else:
@@ -177,8 +178,10 @@ def _agreed(rows: list[RunRow], names: list[str]) -> bool:
     return typer.confirm(f"Remove {count(len(rows), 'run')} for good?", err=True)
 
 
-async def _remove(runs: list[str]) -> dict[str, int]:
-    """Bytes by run, of those that are gone. One that somebody took up meanwhile ends it: what went before is told."""
+async def _remove(runs: list[str]) -> tuple[dict[str, int], int]:
+    """Bytes of journals by run, and of files that no run has any more. A run that somebody took up meanwhile ends it:
+    what went before is told.
+    """
     from moot.chats.errors import ChatError
     from moot.chats.home import open_file
 
@@ -186,13 +189,14 @@ async def _remove(runs: list[str]) -> dict[str, int]:
     try:
         for run in runs:
             try:
-                removed[run] = await store.remove(run)
+                removed[run] = await store.remove(run, sweeps=False)
             except ChatError as error:
                 if removed:
                     error.add_note(f"removed before: {', '.join(removed)}")
                 raise
+        content = await store.sweep()
         await store.compact()
-        return removed
+        return removed, content
     finally:
         await store.close()
 

@@ -127,7 +127,11 @@ def test_runs_are_chosen_by_age_and_by_how_they_ended(moot: Moot, runs: list[str
             db.execute(sql, (days, run))
         db.execute("UPDATE run SET status = 'paused' WHERE name = ?", (runs[2],))
     db.close()
-    assert moot("runs", "rm", "--older-than", "50d", "--yes", "--json").json == {"removed": [], "bytes": 0}
+    assert moot("runs", "rm", "--older-than", "50d", "--yes", "--json").json == {
+        "removed": [],
+        "files_bytes": 0,
+        "bytes": 0,
+    }
     assert moot("runs", "rm", "--older-than", "15d", "--finished", "--yes").out == f"{runs[0]}\n"
     gone = moot("runs", "rm", "--older-than", "2w", "--yes", "--json").json
     assert [one["run"] for one in gone["removed"]] == [runs[2]]
