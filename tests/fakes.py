@@ -1,12 +1,11 @@
-"""Fakes through the seams: a model that counts, agents that do as told, a store that dies."""
+"""Fakes through the seams beside those of `moot.testing`: a model that counts, agents that do as told."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import inspect
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,25 +15,24 @@ from autogen_agentchat.agents import BaseChatAgent
 from autogen_agentchat.base import Response
 from autogen_agentchat.messages import BaseChatMessage, TextMessage
 from autogen_core import CancellationToken, FunctionCall
-from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, ModelInfo, RequestUsage
+from autogen_core.models import CreateResult, LLMMessage
 from pydantic import BaseModel
 
 from moot.agents.effects import NAME, SCOPE, Effect, Happened, Scope
 from moot.agents.questions import Decision, Question
-from moot.chats.errors import StoreError
-from moot.chats.events import EffectCompleted, Event, dumped
+from moot.chats.events import EffectCompleted, dumped
 from moot.chats.events import read as parsed
 from moot.chats.run import Run
 from moot.chats.speakers import Choice
-from moot.chats.store import Blobs, Chain, Claim, Posted, RunRow, Store
+from moot.chats.store import Store
 from moot.termination.outcome import Outcome, Stop
 from moot.termination.transcript import Transcript
+from moot.testing import DyingStore, FakeModel, Killed, tool_call
+from moot.testing.model import Answer, Words
 
+__all__ = ["DyingStore", "Killed", "Words"]  # beside all that is made here
 T = TypeVar("T")
 D = TypeVar("D", bound=BaseModel)
-Words = str | list[FunctionCall]
-Answer = Callable[[Sequence[LLMMessage], int], Words | Awaitable[Words]]
-"""Called with the request and the number of the call, from 1; may raise."""
 Reply = Callable[[int, Sequence[BaseChatMessage]], BaseChatMessage | str | Awaitable[str]]
 """Called with the number of the agent's turn, from 1, and what it was given; may raise."""
 
@@ -42,59 +40,20 @@ IN_DOUBT = object()
 """Stands for an effect of which nobody knows what became."""
 
 
-class Counting(ChatCompletionClient):
-    """A model that answers by a function and remembers what it was asked; `log` counts across processes."""
+class Counting(FakeModel):
+    """A model whose calls are counted across processes: a line in `log` for each."""
 
     def __init__(
         self, answer: Answer | None = None, *, log: Path | None = None, usage: tuple[int, int] = (10, 5)
     ) -> None:
-        self.requests: list[list[LLMMessage]] = []
-        self.max_output_tokens = 100
-        self._answer, self._log, self._usage = answer, log, usage
+        super().__init__(answer, usage=usage)
+        self._log = log
 
-    async def create(self, messages: Sequence[LLMMessage], **_: Any) -> CreateResult:
-        self.requests.append(list(messages))
+    async def create(self, messages: Sequence[LLMMessage], **options: Any) -> CreateResult:
         if self._log is not None:
             with self._log.open("a") as log:
                 log.write("call\n")
-        content: Words = f"reply to {len(messages)}: {str(messages[-1].content)[:40]}"
-        if self._answer is not None:
-            said = self._answer(messages, len(self.requests))
-            content = await said if inspect.isawaitable(said) else said
-        reason = "stop" if isinstance(content, str) else "function_calls"
-        return CreateResult(finish_reason=reason, content=content, usage=RequestUsage(*self._usage), cached=False)
-
-    async def create_stream(
-        self, messages: Sequence[LLMMessage], **options: Any
-    ) -> AsyncGenerator[str | CreateResult, None]:
-        result = await self.create(messages, **options)
-        if isinstance(result.content, str):
-            for word in result.content.split(" "):
-                yield word + " "
-        yield result
-
-    async def close(self) -> None:
-        pass
-
-    def actual_usage(self) -> RequestUsage:
-        return RequestUsage(0, 0)
-
-    def total_usage(self) -> RequestUsage:
-        return RequestUsage(0, 0)
-
-    def count_tokens(self, messages: Sequence[LLMMessage], **_: Any) -> int:
-        return 0
-
-    def remaining_tokens(self, messages: Sequence[LLMMessage], **_: Any) -> int:
-        return 1_000_000
-
-    @property
-    def capabilities(self) -> Any:
-        return self.model_info
-
-    @property
-    def model_info(self) -> ModelInfo:
-        return ModelInfo(vision=True, function_calling=True, json_output=True, family="unknown", structured_output=True)
+        return await super().create(messages, **options)
 
 
 class OpenAIChatCompletionClient(Counting):
@@ -136,81 +95,6 @@ class Scripted(BaseChatAgent):
     async def load_state(self, state: Mapping[str, Any]) -> None:
         self.loaded += 1
         self.spoken, self.told = state["spoken"], list(state["told"])
-
-
-class Killed(StoreError):
-    """The process is no more."""
-
-
-class DyingStore:
-    """Dies at the n-th append: before its commit, or after it and before anybody hears of it. Then nothing works."""
-
-    def __init__(self, inner: Store, owner: str, *, at: int = 0, after: bool = False) -> None:
-        self._inner, self._owner, self._after = inner, owner, after
-        self.at = at
-        self.blobs: Blobs = inner.blobs
-        self.lease_seconds = inner.lease_seconds
-        self.appends = 0
-        self.fired = False
-
-    async def append(
-        self, claim: Claim, expected_head: int, events: Sequence[Event], status: str | None = None
-    ) -> None:
-        self.appends += 1
-        dies = self.appends == self.at
-        if self.fired or (dies and not self._after):
-            self.fired = True
-            raise Killed("killed before its commit")
-        await self._inner.append(claim, expected_head, events, status)
-        if dies:
-            self.fired = True
-            raise Killed("killed after its commit")
-
-    async def create(self, run: str, chat: str, *, parent: str = "", base: int = 0) -> None:
-        await self._inner.create(run, chat, parent=parent, base=base)
-
-    async def claim(self, run: str, owner: str) -> Claim:
-        return await self._inner.claim(run, self._owner)
-
-    async def renew(self, claim: Claim) -> None:
-        await self._inner.renew(claim)
-
-    async def release(self, claim: Claim) -> None:
-        if not self.fired:  # the dead give nothing back
-            await self._inner.release(claim)
-
-    async def load(self, run: str, after: int = 0) -> list[Event]:
-        return await self._inner.load(run, after)
-
-    async def chain(self, run: str) -> Chain:
-        return await self._inner.chain(run)
-
-    async def post(self, run: str, command: str) -> int:
-        return await self._inner.post(run, command)
-
-    async def posted(self, run: str, after: int = 0) -> list[Posted]:
-        return await self._inner.posted(run, after)
-
-    async def knock(self, run: str, after: int = 0) -> None:
-        await self._inner.knock(run, after)
-
-    def watch(self, run: str, after: int = 0) -> AsyncIterator[Event]:
-        return self._inner.watch(run, after)
-
-    async def row(self, run: str) -> RunRow:
-        return await self._inner.row(run)
-
-    async def runs(self) -> list[RunRow]:
-        return await self._inner.runs()
-
-    async def remove(self, run: str) -> int:
-        return await self._inner.remove(run)
-
-    async def names(self, prefix: str = "") -> list[str]:
-        return await self._inner.names(prefix)
-
-    async def close(self) -> None:
-        await self._inner.close()
 
 
 class FakeConversation:
@@ -323,7 +207,7 @@ def in_turn(conversation: FakeConversation) -> Scope:
 
 def call(name: str, arguments: Mapping[str, object], id: str) -> FunctionCall:
     """A model's wish to have a tool called."""
-    return FunctionCall(id=id, name=name, arguments=json.dumps(arguments))
+    return tool_call(name, arguments, id)
 
 
 def calls(log: Path) -> int:
