@@ -5,6 +5,7 @@ from __future__ import annotations
 from autogen_agentchat.messages import MessageFactory
 
 from moot.agents.errors import ModelError, PlaybookError
+from moot.chats.commands import End, read_command
 from moot.chats.errors import ChatError, StoreError
 from moot.chats.events import RunCreated, RunResumed
 from moot.chats.journal import Journal
@@ -19,7 +20,7 @@ from moot.termination.outcome import Stop
 
 
 async def stop_idle(store: Store, run: str) -> Stop | None:
-    """Take in what was posted to a run, and end it if an end was asked for; None: nobody asked.
+    """Take in what was posted to a run, and end it; None: nobody asked for its end, and nothing is changed.
 
     Needs none of its models, agents and sandboxes; of its chat file only how the result is found. Raises `Fenced` where
     somebody drives the run after all: they take it in. Raises StoreError for a run whose messages only its own agents
@@ -33,15 +34,20 @@ async def stop_idle(store: Store, run: str) -> Stop | None:
         await store.release(claim)
         raise
     try:
+        if not await _asked(store, table.state):
+            return None
         table.record(RunResumed(owner=owner))
         stop = await table.ended()
         if stop is not None:
             await table.finish(stop)
-        else:
-            await table.pause("nothing was asked of it")
         return stop
     finally:
         await table.close()
+
+
+async def _asked(store: Store, state: State) -> bool:
+    posted = await store.posted(state.run, state.commands)
+    return state.stop_asked is not None or any(isinstance(read_command(each.command), End) for each in posted)
 
 
 async def _table(store: Store, claim: Claim) -> Table:

@@ -29,8 +29,8 @@ def watch(
 ) -> None:
     """Follow a run that another process drives.
 
-    Ends when nobody drives it any more, with the exit code of the run; with 4 where it waits or was left. Ctrl-C stops
-    watching, not the run.
+    Ends when nobody drives it any more, with the exit code of the run.
+    That is 4 where it waits or was left. Ctrl-C stops watching, not the run.
     """
     raise typer.Exit(drive(_watch(run, display, json=json, tail=tail)))
 

@@ -94,7 +94,7 @@ def _parts(request: Request, text: str) -> Sequence[RenderableType]:
         given = request.payload.get("language")
         blocks = _FENCED.findall(text)
         if "".join(found[0] for found in _FENCED.finditer(text)) == text and blocks:
-            return [program(code, language or "text") for language, code in blocks]
+            return [program(code.rstrip("\n"), language or "text") for language, code in blocks]
         return [program(text, given if isinstance(given, str) and given.isalnum() else "text")]
     if request.kind == "input":
         return [Text(text)] if text.strip() else []
