@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from autogen_agentchat.agents import AssistantAgent, BaseChatAgent, CodeExecutorAgent, UserProxyAgent
 from autogen_agentchat.base import ChatAgent
-from autogen_agentchat.messages import BaseChatMessage, MessageFactory, StructuredMessage
+from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, MessageFactory
 from autogen_agentchat.tools import AgentTool
 from autogen_core.tools import BaseTool, FunctionTool, StaticStreamWorkbench, Workbench
 
@@ -34,7 +34,7 @@ from moot.agents.journalled_tools import JournalledHandoff, JournalledStreamWork
 from moot.agents.models import Model, own_model
 from moot.agents.people import ask_approval, ask_person
 from moot.agents.seat import Seat
-from moot.agents.seen import agent_inside, client_of, is_adopted, own_handoffs, tools_of
+from moot.agents.seen import agent_inside, client_of, is_adopted, own_handoffs, said_by, structured, tools_of
 from moot.agents.tool_calls import ToolCalls
 from moot.agents.tool_policy import ToolPolicy
 
@@ -49,7 +49,7 @@ def adopt(agent: ChatAgent, model: Model | None = None, tools: ToolPolicy = _NO_
         return Seat(agent.name, agent, works=agent)
     if not is_adopted(agent):
         other = Seat(agent.name, agent, state="", keeps_state=type(agent).save_state is not BaseChatAgent.save_state)
-        for made in (*agent.produced_message_types, *_structured(agent)):
+        for made in (*agent.produced_message_types, *structured(agent)):
             _register(other.messages, made)
         return other
     known = model or _own_model(agent)
@@ -72,7 +72,7 @@ class _Adoption:
 
     def twin(self, agent: ChatAgent, path: str, model: Model | None) -> BaseChatAgent:
         """The agent with its effects journalled. `path` tells its context from those of the others of the seat."""
-        for made in _structured(agent):
+        for made in structured(agent):
             _register(self.messages, made)
         twin = copy.copy(agent)
         if isinstance(twin, AssistantAgent):
@@ -123,6 +123,8 @@ class _Adoption:
             return told_where(tool)
         inner = agent_inside(tool)
         if inner is None or not isinstance(tool, AgentTool):
+            for made in said_by(tool):
+                _register(self.messages, made)
             return tool
         below = f"{path}{tool.name}/"
         while below in self.contexts:  # two workbenches may each have a tool of this name
@@ -147,12 +149,6 @@ def _own_model(agent: ChatAgent) -> Model | None:
     return None if client is None else own_model(client)
 
 
-def _structured(agent: ChatAgent) -> tuple[type[BaseChatMessage], ...]:
-    """What an assistant with an output type answers with: the message factory does not know it."""
-    kind = agent._output_content_type if isinstance(agent, AssistantAgent) else None
-    return () if kind is None else (StructuredMessage[kind],)  # type: ignore[valid-type]
-
-
-def _register(messages: MessageFactory, made: type[BaseChatMessage]) -> None:
+def _register(messages: MessageFactory, made: type[BaseAgentEvent | BaseChatMessage]) -> None:
     if not messages.is_registered(made):
         messages.register(made)

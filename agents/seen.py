@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from autogen_agentchat.agents import AssistantAgent, BaseChatAgent, CodeExecutorAgent, UserProxyAgent
 from autogen_agentchat.base import ChatAgent, Handoff
+from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, StructuredMessage
+from autogen_agentchat.teams import BaseGroupChat
 from autogen_agentchat.tools import AgentTool
 from autogen_core.model_context import ChatCompletionContext
 from autogen_core.models import ChatCompletionClient
@@ -46,6 +48,20 @@ def agent_inside(tool: object) -> BaseChatAgent | None:
 def tools_of(bench: Workbench) -> list[BaseTool[object, object]] | None:  # type: ignore[type-var]
     """The tools of a workbench that always has the same; None for any other."""
     return bench._tools if type(bench) in (StaticWorkbench, StaticStreamWorkbench) else None  # type: ignore[attr-defined,no-any-return]
+
+
+def structured(agent: object) -> tuple[type[BaseChatMessage], ...]:
+    """What an assistant with an output type answers with: no message factory knows it."""
+    kind = agent._output_content_type if isinstance(agent, AssistantAgent) else None
+    return () if kind is None else (StructuredMessage[kind],)  # type: ignore[valid-type]
+
+
+def said_by(tool: object) -> tuple[type[BaseAgentEvent | BaseChatMessage], ...]:
+    """What the team or the agent behind a tool may say that no message factory knows."""
+    runner = getattr(tool, "_task_runner", None)
+    if isinstance(runner, BaseGroupChat):
+        return tuple(runner._message_factory._message_types.values())
+    return (*runner.produced_message_types, *structured(runner)) if isinstance(runner, BaseChatAgent) else ()
 
 
 def own_handoffs(agent: AssistantAgent) -> frozenset[str]:

@@ -209,8 +209,20 @@ def _load(recorded: object, messages: MessageFactory) -> ToolDone:
     if not isinstance(recorded, dict):
         raise TypeError(f"a recorded tool call must be an object, got {type(recorded).__name__}")
     said, result = recorded["inner"], recorded["result"]
-    inner = [item if isinstance(item, BaseAgentEvent | BaseChatMessage) else messages.create(item) for item in said]
-    return ToolDone(tuple(inner), result if isinstance(result, ToolResult) else ToolResult.model_validate(result))
+    inner = tuple(item for item in (_read(item, messages) for item in said) if item is not None)
+    return ToolDone(inner, result if isinstance(result, ToolResult) else ToolResult.model_validate(result))
+
+
+def _read(item: Any, messages: MessageFactory) -> Inner | None:
+    """None for what cannot be read back, such as a message of a kind that nobody told of: it is for people to see, and
+    no reason to fail every attempt.
+    """
+    if isinstance(item, BaseAgentEvent | BaseChatMessage):
+        return item
+    try:
+        return messages.create(item)
+    except ValueError:
+        return None
 
 
 def _free(done: ToolDone) -> Cost:

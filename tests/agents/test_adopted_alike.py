@@ -14,8 +14,9 @@ from autogen_agentchat.agents import (
     UserProxyAgent,
 )
 from autogen_agentchat.base import ChatAgent, Response
-from autogen_agentchat.messages import TextMessage, ThoughtEvent
-from autogen_agentchat.tools import AgentTool
+from autogen_agentchat.messages import StructuredMessage, TextMessage, ThoughtEvent
+from autogen_agentchat.teams import RoundRobinGroupChat
+from autogen_agentchat.tools import AgentTool, TeamTool
 from autogen_core import CancellationToken, Image
 from autogen_core.code_executor import CodeBlock, CodeExecutor, CodeResult
 from autogen_core.memory import ListMemory, MemoryContent
@@ -230,6 +231,25 @@ def nested(log: Path, *, stream: bool) -> ChatAgent:
     )
 
 
+def nested_elsewhere(log: Path, *, stream: bool) -> ChatAgent:
+    inner = AssistantAgent("helper", Counting(lambda *_: "helped", log=log), model_client_stream=stream)
+    model = Counting(tools_then("done", ("help_me", {"task": "t"}, "h")), log=log)
+    bench = StaticWorkbench([AgentTool(inner)], {"helper": ToolOverride(name="help_me")})
+    return AssistantAgent("a", model, workbench=bench, reflect_on_tool_use=True, model_client_stream=stream)
+
+
+def team(log: Path, *, stream: bool) -> ChatAgent:
+    inner = AssistantAgent(
+        "counter", Counting(lambda *_: '{"number": Infinity}', log=log), output_content_type=Number,
+        model_client_stream=stream,
+    )  # fmt: skip
+    crew = TeamTool(
+        RoundRobinGroupChat([inner], max_turns=1, custom_message_types=[StructuredMessage[Number]]), "crew", "a team"
+    )
+    model = Counting(tools_then("done", ("crew", {"task": "t"}, "c")), log=log)
+    return AssistantAgent("a", model, tools=[crew], reflect_on_tool_use=True, model_client_stream=stream)
+
+
 def coder(log: Path, *, stream: bool) -> ChatAgent:
     def answer(messages: Sequence[LLMMessage], number: int) -> str:
         if "Should we attempt" in str(messages[-1].content):
@@ -259,7 +279,7 @@ def person(log: Path, *, stream: bool) -> ChatAgent:
 
 AGENTS = [
     plain, summing_up, reflecting, iterating, structured, handing_off, failing, talking, elsewhere, remembering, nested,
-    coder, person,
+    nested_elsewhere, team, coder, person,
 ]  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from pydantic import BaseModel
 from moot.agents.adopt import adopt
 from moot.agents.effects import idempotency_key
 from moot.agents.questions import Decision
-from moot.agents.seat import Seat
+from moot.agents.seat import Inner, Seat
 from moot.agents.tool_policy import ToolPolicy
 from moot.agents.written import Unwritable
 from tests.fakes import IN_DOUBT, Counting, FakeConversation, Words, call, in_turn
@@ -288,6 +288,37 @@ async def test_what_a_tool_says_that_cannot_be_written_down_ends_the_attempt_wit
     assert str(conversation.failure).startswith(
         "the tool 'order' said a StructuredMessage[Said] that cannot be written down as JSON: "
     )
+
+
+class Odd(BaseStreamTool[Item, BaseAgentEvent | BaseChatMessage, Item]):
+    """Says something of a kind that nobody told of."""
+
+    def __init__(self) -> None:
+        super().__init__(Item, Item, "order", "")
+
+    async def run(self, args: Item, cancellation_token: CancellationToken) -> Item:
+        return args
+
+    async def run_stream(
+        self, args: Item, cancellation_token: CancellationToken
+    ) -> AsyncGenerator[BaseAgentEvent | BaseChatMessage | Item, None]:
+        yield StructuredMessage[Item](content=args, source="tool")
+        yield TextMessage(content="well", source="tool")
+        yield args
+
+
+async def test_what_cannot_be_read_back_is_left_out_and_fails_nobody(conversation: FakeConversation) -> None:
+    def kinds(heard: list[Inner]) -> list[str]:
+        return [type(item).__name__ for item in heard if item.source == "tool"]
+
+    lived: list[Inner] = []
+    again: list[Inner] = []
+    in_turn(conversation)
+    await adopt(ordering(Shop(), tools=[Odd()])).speak(INBOX, CancellationToken(), lived.append)
+    in_turn(FakeConversation(conversation.journalled()))
+    await adopt(ordering(Shop(), tools=[Odd()])).speak(INBOX, CancellationToken(), again.append)
+    assert kinds(lived) == ["StructuredMessage[Item]", "TextMessage"]
+    assert kinds(again) == ["TextMessage"]
 
 
 async def test_half_a_character_in_a_result_breaks_no_later_request(conversation: FakeConversation) -> None:

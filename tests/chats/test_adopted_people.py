@@ -13,11 +13,13 @@ from autogen_agentchat.tools import AgentTool
 from autogen_core import CancellationToken
 from autogen_core.code_executor import CodeBlock, CodeExecutor, CodeResult
 from autogen_core.models import LLMMessage, UserMessage
+from autogen_core.tools import FunctionTool, StaticWorkbench, ToolSchema
 
 from moot.agents.people import ask_approval, ask_person
 from moot.agents.tool_policy import ToolPolicy
 from moot.chats import events as ev
 from moot.chats.chat import Chat
+from moot.chats.events import Event
 from moot.chats.run import Run, open_run
 from moot.chats.sqlite_store import SqliteStore
 from moot.chats.verify import verify_run
@@ -143,6 +145,41 @@ async def test_a_tool_of_a_nested_agent_waits_while_its_sibling_works_on(world: 
     async with world.process(chat(), run.id) as (last, store):
         assert (last.status, world.done(), calls(world.models)) == ("finished", ["slow", "deploy"], 6)
         assert "warning" not in await types(store, last)
+
+
+class Server(StaticWorkbench):
+    """Takes its time to say which tools it has, once it is asked in the middle of a call."""
+
+    def __init__(self, tools: list[Any], asked: asyncio.Event, answers: asyncio.Event) -> None:
+        super().__init__(tools)
+        self._asked, self._answers, self._times = asked, answers, 0
+
+    async def list_tools(self) -> list[ToolSchema]:
+        self._times += 1
+        if self._times > 1:
+            self._asked.set()
+            await self._answers.wait()
+        return await super().list_tools()
+
+
+async def test_a_turn_does_not_end_while_a_server_is_asked_for_its_tools(world: World) -> None:
+    asked, answers = asyncio.Event(), asyncio.Event()
+    model = world.model(("deploy", {"x": "1"}, "d"), ("far", {"x": "2"}, "f"))
+    near = StaticWorkbench([FunctionTool(world.tool("deploy"), "", name="deploy")])
+    server = Server([FunctionTool(world.tool("far"), "", name="far")], asked, answers)
+    store = SqliteStore(world.store, "OFF")
+    run = await alone(AssistantAgent("a", model, workbench=[near, server])).start("go", store=store)
+    await asked.wait()
+    async for event in run.events():
+        if isinstance(event, Event) and event.type == "request.asked":
+            break
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert (run.status, world.done()) == ("running", [])
+    answers.set()
+    await run.finish()
+    assert (run.status, world.done()) == ("waiting", ["far"])
+    await store.close()
 
 
 class Terminal(CodeExecutor):
