@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
 
+from moot.chats.chat import Chat
 from moot.chats.commands import Decide
 from moot.chats.errors import Fenced, StoreError, UserError
 from moot.chats.events import Draft, dumped
@@ -26,6 +28,7 @@ async def drive(
     folder: Path,
     death: Death | None,
     *,
+    make: Callable[[Path, Fate], Chat] = chat,
     lease_seconds: float = LEASE_SECONDS,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> int:
@@ -34,7 +37,7 @@ async def drive(
     store = FatefulStore(folder / "moot.db", fate, lease_seconds=lease_seconds, patience_seconds=patience_seconds)
     try:
         names = await store.names()
-        talk = chat(folder, fate)
+        talk = make(folder, fate)
         run = await (open_run(names[0], chat=talk, store=store) if names else talk.start(TASK, store=store))
         viewer = asyncio.create_task(view(folder, run))
         await run.finish()
