@@ -115,7 +115,10 @@ class Writer:
             self._forget()
             if begun and len(jobs) > 1:  # one that cannot be done must not take the others with it
                 return [told for job in jobs for told in self._together([job])]
-            outcome = [(job.future, None, fault(self._path, error)) for job in jobs]
+            failed = [job for job in jobs if begun or not job.reads] or jobs
+            outcome = [(job.future, None, fault(self._path, error)) for job in failed]
+            if len(failed) < len(jobs):  # the file is kept busy: that is nothing to those who only read
+                outcome += self._together([job for job in jobs if job.reads])
         return outcome
 
     def _look(self) -> None:
