@@ -45,6 +45,9 @@ def _copy_journals(database: Path, copy: Path) -> None:
     """In one read transaction: as the file is at one moment, and no writer waits."""
     with closing(reading(database)) as source, closing(sqlite3.connect(copy, isolation_level=None)) as db:
         source.backup(db)
+        (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise StoreError(f"{database} is damaged, and so would be its copy: {' '.join(str(found).split())}")
         db.execute("UPDATE run SET owner = NULL, until = 0, ticks = 0")  # nobody drives the copies
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
