@@ -73,7 +73,7 @@ async def test_one_whose_end_nobody_asked_for_is_left_as_it_was(store: Store) ->
 
 async def test_the_result_is_found_as_the_chat_file_says(store: Store, tmp_path: Path) -> None:
     (tmp_path / "play.yaml").write_text(
-        "version: 1\nname: p\nparts:\n  ann:\n    - say: 'so far: seven'\n  bob: [{say: no}]\n"
+        "version: 1\nname: p\nparts:\n  ann:\n    - say: 'so far: seven'\n  bob: [{say: later}]\n"
     )
     (tmp_path / "chat.yaml").write_text(
         "version: 1\nname: c\ntask: go\nmodel: playbook:play.yaml\nlimits: {turns: 9}\n"

@@ -110,6 +110,7 @@ class Moot:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            bufsize=0,  # what a buffer held would be lost to whoever waits for the end
         )
         try:
             yield Process(popen)
