@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from autogen_agentchat.agents import AssistantAgent
@@ -17,6 +17,7 @@ from autogen_core.tools import (
     BaseTool,
     FunctionTool,
     StaticStreamWorkbench,
+    StaticWorkbench,
     ToolOverride,
     ToolResult,
     ToolSchema,
@@ -25,11 +26,12 @@ from autogen_core.tools import (
 from pydantic import BaseModel
 
 from moot.agents.adopt import adopt
-from moot.agents.effects import idempotency_key
+from moot.agents.effects import Codec, Effect, effect, idempotency_key
 from moot.agents.questions import Decision
 from moot.agents.seat import Inner, Seat
 from moot.agents.tool_policy import ToolPolicy
 from moot.agents.written import Unwritable
+from moot.termination.ledger import NOTHING
 from tests.fakes import IN_DOUBT, Counting, FakeConversation, Words, call, in_turn
 
 Wish = tuple[str, dict[str, Any], str]
@@ -70,8 +72,8 @@ async def stuck(seat: Seat, conversation: FakeConversation) -> None:
     """Take the turn, which does not end; it is over when this returns."""
     task = asyncio.ensure_future(speak(seat))
     waiting = asyncio.ensure_future(conversation.stuck.wait())
-    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    assert not task.done(), task
+    done, _ = await asyncio.wait({task, waiting}, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+    assert done == {waiting}, "it hangs, and nobody was told" if not done else task
     for _ in range(20):  # its neighbours get to their ends
         await asyncio.sleep(0)
     conversation.closed = True
@@ -401,6 +403,48 @@ async def test_the_tools_of_a_workbench_that_always_has_the_same_are_listed_once
     first = await bench.list_tools()
     await speak(seat)
     assert await bench.list_tools() is first
+
+
+async def test_what_a_tool_does_that_is_an_effect_itself_has_a_place_below_the_call(
+    conversation: FakeConversation,
+) -> None:
+    async def order(item: str) -> str:
+        async def perform() -> str:
+            return item
+
+        return await effect(Effect("mail", "", Codec(str, str), NOTHING, lambda _: NOTHING), perform)
+
+    in_turn(conversation)
+    await speak(adopt(ordering(Shop(), tools=[order])))
+    assert list(conversation.effects) == ["model/0", "tool/c1", "tool/c1/mail/0"]
+
+
+async def test_everything_else_is_the_workbenchs_own() -> None:
+    class Plain(StaticWorkbench):
+        done: ClassVar[list[str]] = []
+
+        async def start(self) -> None:
+            self.done.append("start")
+
+        async def stop(self) -> None:
+            self.done.append("stop")
+
+        async def reset(self) -> None:
+            self.done.append("reset")
+
+        async def save_state(self) -> Mapping[str, Any]:
+            return {"done": len(self.done)}
+
+        async def load_state(self, state: Mapping[str, Any]) -> None:
+            self.done.append(f"load {state}")
+
+    seat = adopt(ordering(Shop(), tools=None, workbench=Plain([FunctionTool(Shop().order, "", name="order")])))
+    (bench,) = seat.agent._workbench  # type: ignore[attr-defined]
+    async with bench:
+        await bench.reset()
+        await bench.load_state(await bench.save_state())
+        assert (await bench.call_tool("order", {"item": "a"})).to_text() == "ordered a"
+    assert Plain.done == ["start", "reset", "load {'done': 2}", "stop"]
 
 
 async def test_outside_a_run_the_twin_is_what_it_stands_for() -> None:

@@ -1,6 +1,10 @@
 """Killed at every commit, a run of AutoGen's agents goes on, and the world sees again only what was in doubt."""
 
+import asyncio
 import contextlib
+import itertools
+import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -52,9 +56,18 @@ class Terminal(CodeExecutor):
     async def restart(self) -> None: ...
 
 
+FREEZES: set[int] = set()
+"""At which of its deeds in the world this process is to stand still for good."""
+DEEDS = itertools.count(1)
+
+
 def seen(log: Path, what: str) -> None:
     with log.open("a") as world:
         world.write(f"{what}\n")
+    if next(DEEDS) in FREEZES:
+        sys.stdout.write("here\n")
+        sys.stdout.flush()
+        sys.stdin.read()
 
 
 def asked(messages: Sequence[LLMMessage]) -> bool:
@@ -215,3 +228,40 @@ async def test_what_is_rebuilt_from_the_journal_is_what_was_lived(make: Make, tm
     assert await Told.by(again) == lived
     assert len(lived.said) >= 2
     await store.close()
+
+
+async def child(make: str, path: Path, log: Path, at: int) -> None:
+    """What the process does that is to be killed."""
+    FREEZES.add(at)
+    await {"nested": nested, "coding": coding}[make](log).run("go", store=SqliteStore(path))
+
+
+CHILD = "import asyncio, sys; from pathlib import Path; from tests.chats.test_adopted_crash import child\n"
+CHILD += "make, path, log, at = sys.argv[1:]; asyncio.run(child(make, Path(path), Path(log), int(at)))"
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+@pytest.mark.parametrize("make", [nested, coding], ids=lambda make: make.__name__)
+async def test_a_process_that_is_killed_in_the_middle_of_a_deed_is_followed_by_another(
+    make: Make, at: int, tmp_path: Path
+) -> None:
+    path, log, pipe = tmp_path / "moot.db", tmp_path / "log", asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, make.__name__, str(path), str(log), str(at), stdin=pipe, stdout=pipe,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"here\n"
+    process.send_signal(signal.SIGKILL)
+    assert await process.wait() == -signal.SIGKILL
+
+    undisturbed = tmp_path / "undisturbed"
+    want = await Told.by(await make(undisturbed).run("go", store=tmp_path / "undisturbed.db"))
+    store = SqliteStore(path)
+    (run_id,) = await store.names()
+    await store.close()
+    told, events = await second_process(make, path, log, run_id)
+    assert told == want
+    spent, world = (Counter(file.read_text().splitlines()) for file in (undisturbed, log))
+    assert not spent - world
+    assert 1 <= (world - spent).total() <= doubted(events)  # what was done is not known to have been
