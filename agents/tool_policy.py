@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from dataclasses import dataclass, field
 
 AskOtherSide = Callable[[str, Mapping[str, object]], Awaitable[str | None]]
@@ -19,9 +19,9 @@ class ToolPolicy:
     in `side_effects` or `lookup`. What happens inside a team, or an agent that is one effect, is not asked about.
     """
 
-    approve: frozenset[str] = frozenset()
+    approve: Set[str] = frozenset()
     """Tools that a person must approve call by call, with exactly these arguments."""
-    side_effects: frozenset[str] = frozenset()
+    side_effects: Set[str] = frozenset()
     """Tools that a person is asked about when it is unknown whether a call happened."""
     lookup: Mapping[str, AskOtherSide] = field(default_factory=dict)
     """Tools whose other side can say whether a call happened; a call that never did is made again."""
@@ -36,4 +36,4 @@ class ToolPolicy:
     @property
     def named(self) -> frozenset[str]:
         """Every tool that is named."""
-        return self.approve | self.side_effects | frozenset(self.lookup)
+        return frozenset(self.approve | self.side_effects | set(self.lookup))

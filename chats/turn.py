@@ -8,7 +8,7 @@ import logging
 from autogen_agentchat.messages import BaseChatMessage
 from autogen_core import CancellationToken
 
-from moot.agents.effects import SCOPE, Scope
+from moot.agents.effects import NAME, SCOPE, Scope
 from moot.agents.seat import Seat
 from moot.chats.attempt import Attempt, LimitHit
 from moot.chats.errors import StoreError
@@ -91,6 +91,7 @@ class TurnTaker:
 
     async def _speak(self, seat: Seat, attempt: Attempt, token: CancellationToken) -> BaseChatMessage:
         SCOPE.set(Scope(attempt))  # a task has a context of its own
+        NAME.set("")  # though a run may be driven from inside an effect of another
         inbox = self._state.inbox[seat.name][: attempt.turn.seen]
         try:
             return await seat.speak(inbox, token, attempt.heard)

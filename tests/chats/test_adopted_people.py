@@ -20,6 +20,7 @@ from moot.agents.tool_policy import ToolPolicy
 from moot.chats import events as ev
 from moot.chats.chat import Chat
 from moot.chats.events import Event
+from moot.chats.memory_store import MemoryStore
 from moot.chats.run import Run, open_run
 from moot.chats.sqlite_store import SqliteStore
 from moot.chats.verify import verify_run
@@ -145,6 +146,19 @@ async def test_a_tool_of_a_nested_agent_waits_while_its_sibling_works_on(world: 
     async with world.process(chat(), run.id) as (last, store):
         assert (last.status, world.done(), calls(world.models)) == ("finished", ["slow", "deploy"], 6)
         assert "warning" not in await types(store, last)
+
+
+async def test_a_chat_that_a_tool_runs_may_wait_for_somebody_of_its_own(world: World) -> None:
+    inner = MemoryStore()
+
+    async def consult() -> str:
+        """Ask another chat."""
+        run = await alone(UserProxyAgent("u"), ToolPolicy()).run("well?", store=inner)
+        return f"{run.status}: {run.requests[0].payload['prompt']}"
+
+    agent = AssistantAgent("a", world.model(("consult", {}, "c")), tools=[consult])
+    async with world.process(alone(agent, ToolPolicy())) as (run, _):
+        assert lines(run) == ["a: waiting: Enter your response: "]
 
 
 class Server(StaticWorkbench):
