@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -99,8 +101,7 @@ def remove(
 ) -> None:
     """Remove runs for good: what was said, what was run, and files that no other run has.
 
-    Copies of files that were put into a folder of yours stay. Files that a run made in the last ten minutes go with the
-    next removal.
+    Copies of files in a folder of yours stay. What a run put away in the last ten minutes goes with the next removal.
     """
     from moot.chats.errors import UserError
     from moot.cli.consoles import result, result_json, say
@@ -194,11 +195,23 @@ async def _remove(runs: list[str]) -> tuple[dict[str, int], int]:
                 if removed:
                     error.add_note(f"removed before: {', '.join(removed)}")
                 raise
-        content = await store.sweep()
+        content = await store.sweep() + sum([await asyncio.to_thread(_drop_copies, run) for run in removed])
         await store.compact()
         return removed, content
     finally:
         await store.close()
+
+
+def _drop_copies(run: str) -> int:
+    """The folder of a run's files under Moot's home; how many bytes were in it. What cannot be removed stays."""
+    from moot.cli.artifact_files import folder_for
+
+    if not run.isalnum():  # as every id is that Moot made; nothing else becomes the name of a folder to remove
+        return 0
+    folder = folder_for(run, None)
+    size = sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+    shutil.rmtree(folder, ignore_errors=True)
+    return size if not folder.exists() else 0
 
 
 def backup(

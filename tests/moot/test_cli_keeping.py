@@ -102,6 +102,18 @@ def test_runs_are_removed_for_good(moot: Moot, runs: list[str]) -> None:
     assert moot("verify", "--all").code == 0
 
 
+def test_the_runs_own_folder_of_files_goes_and_no_other(moot: Moot, runs: list[str]) -> None:
+    files = moot.folder / "home" / "files"
+    for run in runs:
+        (files / run / "deep").mkdir(parents=True)
+        (files / run / "deep" / "plot.png").write_bytes(b"x" * 1000)
+    (files / runs[0] / "link").symlink_to(files / runs[1])
+    done = moot("runs", "rm", runs[0], "--yes", "--json").json
+    assert done["files_bytes"] == 1000
+    assert sorted(path.name for path in files.iterdir()) == runs[1:]
+    assert (files / runs[1] / "deep" / "plot.png").exists()
+
+
 def test_a_removal_asks_on_a_terminal_and_takes_no_for_an_answer(moot: Moot, runs: list[str]) -> None:
     for answer, code, left in ((b"\n", 9, 3), (b"y\n", 0, 2)):
         with moot.at_a_terminal("runs", "rm", runs[0]) as terminal:
