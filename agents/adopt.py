@@ -55,7 +55,9 @@ def adopt(agent: ChatAgent, model: Model | None = None, tools: ToolPolicy = _NO_
     known = model or _own_model(agent)
     making = _Adoption(tools)
     twin = making.twin(agent, "", known)
-    seat = Seat(agent.name, twin, contexts=making.contexts, messages=making.messages)
+    seat = Seat(
+        agent.name, twin, contexts=making.contexts, messages=making.messages, executors=making.executors
+    )  # fmt: skip
     if known is not None:
         seat.model_name, seat.model_kind = known.name, known.kind
         seat.made_client = known.client if known.made else None
@@ -69,6 +71,7 @@ class _Adoption:
     policy: ToolPolicy
     contexts: dict[str, JournalContext] = field(default_factory=dict)
     messages: MessageFactory = field(default_factory=MessageFactory)
+    executors: list[JournalledExecutor] = field(default_factory=list)
 
     def twin(self, agent: ChatAgent, path: str, model: Model | None) -> BaseChatAgent:
         """The agent with its effects journalled. `path` tells its context from those of the others of the seat."""
@@ -97,7 +100,8 @@ class _Adoption:
         twin._model_context = context = self._context(twin, path)
         if twin._model_client is not None:
             twin._model_client = JournalledClient(twin._model_client, None if model is None else model.price, context)
-        twin._code_executor = JournalledExecutor(twin._code_executor)
+        twin._code_executor = executor = JournalledExecutor(twin._code_executor)
+        self.executors.append(executor)
         approve = twin._approval_func
         if approve is not None and approve is not ask_approval:
             twin._approval_func = journalled_approval(approve, is_async=twin._approval_func_is_async)

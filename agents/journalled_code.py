@@ -10,7 +10,7 @@ from autogen_agentchat.agents import ApprovalRequest, ApprovalResponse
 from autogen_core import CancellationToken
 from autogen_core.code_executor import CodeBlock, CodeExecutor, CodeResult
 
-from moot.agents.effects import Codec, Effect, effect
+from moot.agents.effects import Codec, Doubt, Effect, Happened, effect
 from moot.agents.json_text import digest_of
 from moot.termination.ledger import NOTHING, Cost
 
@@ -18,16 +18,30 @@ Approve = Callable[[ApprovalRequest], Awaitable[ApprovalResponse]]
 AnyApprove = Approve | Callable[[ApprovalRequest], ApprovalResponse]
 
 
+STATE_LOST = (
+    "This code was under way when its process ended; it may have run, and is not run again: blocks before it had run, "
+    "and what they left in variables may be lost. Files are as they are. Run again what is needed."
+)
+"""What the coder is told of code of which nobody knows what became."""
+_STATELESS = ("LocalCommandLineCodeExecutor", "DockerCommandLineCodeExecutor")
+"""AutoGen's executors that begin a new process for each block: what they keep are files."""
+
+
 class JournalledExecutor(CodeExecutor):
     """`execute_code_blocks` is an effect; everything else is the wrapped executor's own.
 
-    AutoGen's executors keep files on disk and no variables, so a block in doubt is run again.
+    Code in doubt is run again where no other had run before it, or where the executor keeps nothing but files.
     """
 
     component_provider_override = "moot.agents.journalled_code.JournalledExecutor"
 
     def __init__(self, inner: CodeExecutor) -> None:
         self._inner = inner
+        self._stateless = any(
+            kind.__name__ in _STATELESS and kind.__module__.startswith("autogen_ext.") for kind in type(inner).__mro__
+        )
+        self.worked = False
+        """Whether it has run anything in this run, in whatever process."""
 
     async def execute_code_blocks(
         self, code_blocks: list[CodeBlock], cancellation_token: CancellationToken
@@ -38,8 +52,12 @@ class JournalledExecutor(CodeExecutor):
             return await self._inner.execute_code_blocks(code_blocks, cancellation_token)
 
         digest = digest_of([[block.language, block.code] for block in code_blocks])
-        done = await effect(Effect("code", digest, _CODE, _ONE_RUN, _one_run), perform)
+        done = await effect(Effect("code", digest, _CODE, _ONE_RUN, _one_run, doubt=self._in_doubt), perform)
+        self.worked = True
         return CodeResult(done.exit_code, done.output)  # the agent rewrites `output` in place
+
+    async def _in_doubt(self, key: str) -> Happened[CodeResult] | Doubt:
+        return Happened(CodeResult(1, STATE_LOST)) if self.worked and not self._stateless else "retry"
 
     async def start(self) -> None:
         """Start the wrapped executor."""

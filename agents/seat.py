@@ -16,6 +16,7 @@ from autogen_core.models import ChatCompletionClient
 
 from moot.agents.context import JournalContext, Mark
 from moot.agents.effects import Codec, Effect, effect
+from moot.agents.journalled_code import JournalledExecutor
 from moot.agents.json_text import snapshot
 from moot.agents.written import check_written, writable
 from moot.termination.ledger import NOTHING, Cost
@@ -76,6 +77,8 @@ class Seat:
     keeps_state: bool = True
     """Whether there is any: an agent that inherits AutoGen's empty `save_state` need not be asked after every turn."""
     works: Works | None = None
+    executors: list[JournalledExecutor] = field(default_factory=list)
+    """What runs the code of an agent, and of agents that are its tools."""
     model_name: str | None = None
     model_kind: ModelKind | None = None
     made_client: ChatCompletionClient | None = None
@@ -177,7 +180,9 @@ class Seat:
     async def restore(
         self, contexts: Mapping[str, list[object]], inbox: Sequence[BaseChatMessage], results: Mapping[str, object]
     ) -> None:
-        """Take in what a finished turn had left in the contexts."""
+        """Take in what a finished turn had left in the contexts, and whether code had run in it."""
+        for executor in self.executors:
+            executor.worked |= any(key.rpartition("/")[0].endswith("code") for key in results)
         for path, added in contexts.items():
             if path in self.contexts:
                 await self.contexts[path].restore(added, inbox, results)

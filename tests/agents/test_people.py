@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 from autogen_agentchat.agents import ApprovalRequest, ApprovalResponse, CodeExecutorAgent, UserProxyAgent
-from autogen_agentchat.messages import BaseChatMessage, HandoffMessage, TextMessage
+from autogen_agentchat.messages import BaseChatMessage, CodeExecutionEvent, HandoffMessage, TextMessage
 from autogen_core import CancellationToken
 from autogen_core.code_executor import CodeBlock, CodeExecutor, CodeResult
+from autogen_ext.code_executors._common import CommandLineCodeResult
+from autogen_ext.code_executors.local import LocalCommandLineCodeExecutor
 
 from moot.agents.adopt import adopt
+from moot.agents.journalled_code import STATE_LOST
 from moot.agents.people import ask_approval, ask_person
 from moot.agents.questions import Decision
 from moot.agents.seat import Seat
-from tests.fakes import Counting, FakeConversation, in_turn
+from tests.fakes import IN_DOUBT, Counting, FakeConversation, in_turn
 
 CODE = TextMessage(content="```python\nprint(1)\n```", source="coder")
 
@@ -157,6 +160,43 @@ async def test_what_the_agent_writes_into_a_result_is_not_recorded(conversation:
     assert said.startswith("The script ran but produced no output")
     assert terminal.result.output == ""
     assert conversation.journalled()["code/0"] == {"exit_code": 0, "output": ""}
+
+
+class Shell(LocalCommandLineCodeExecutor):
+    """Keeps nothing but files."""
+
+    async def execute_code_blocks(
+        self, code_blocks: list[CodeBlock], cancellation_token: CancellationToken
+    ) -> CommandLineCodeResult:
+        return CommandLineCodeResult(exit_code=0, output="ran", code_file=None)
+
+
+@pytest.mark.filterwarnings("ignore:Using LocalCommandLineCodeExecutor")
+async def test_code_in_doubt_is_run_again_unless_variables_may_have_been_lost() -> None:
+    for terminal, before, words in (
+        (Terminal(), False, "The script ran but produced no output"),
+        (Terminal(), True, f"Its output was:\n{STATE_LOST}"),
+        (Shell(), True, "ran"),
+    ):
+        seat = adopt(CodeExecutorAgent("x", terminal, approval_func=ask_nobody))
+        if before:
+            await seat.restore({}, [], {"approval/0": None, "code/0": None})
+        in_turn(FakeConversation({"code/0": IN_DOUBT}))
+        assert words in await speak(seat)
+
+
+async def test_code_that_ran_before_in_the_same_turn_counts(conversation: FakeConversation) -> None:
+    ran = {"exit_code": 1, "output": "boom"}
+    conversation.recorded = {"code/0": ran, "code/1": IN_DOUBT}
+    terminal = Terminal()
+    model = Counting(lambda messages, n: '{"retry": true, "reason": ""}' if n == 2 else "```python\nx\n```")
+    agent = CodeExecutorAgent("x", terminal, model_client=model, approval_func=ask_nobody, max_retries_on_error=1)
+    in_turn(conversation)
+    heard: list[object] = []
+    await adopt(agent).speak([CODE], CancellationToken(), heard.append)
+    told = [item.result.output for item in heard if isinstance(item, CodeExecutionEvent)]
+    assert [STATE_LOST in output for output in told] == [False, True]
+    assert terminal.ran == []
 
 
 async def ask_nobody(request: ApprovalRequest) -> ApprovalResponse:

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import signal
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,9 +22,11 @@ from autogen_agentchat.agents import (
 )
 from autogen_agentchat.tools import AgentTool
 from autogen_core import CancellationToken
-from autogen_core.code_executor import CodeBlock, CodeExecutor, CodeResult
+from autogen_core.code_executor import CodeBlock
 from autogen_core.memory import ListMemory, MemoryContent
 from autogen_core.models import LLMMessage, UserMessage
+from autogen_ext.code_executors._common import CommandLineCodeResult
+from autogen_ext.code_executors.local import LocalCommandLineCodeExecutor
 
 from moot.chats.chat import Chat
 from moot.chats.errors import UserError
@@ -37,23 +40,20 @@ from tests.fakes import Counting, DyingStore, Killed, Words, call, contexts, lin
 Make = Callable[[Path], Chat]
 
 
-class Terminal(CodeExecutor):
-    """Its first block fails. The world counts what it runs."""
+class Terminal(LocalCommandLineCodeExecutor):
+    """Its first block fails. The world counts what it runs. It keeps nothing in variables."""
 
     def __init__(self, log: Path) -> None:
+        with warnings.catch_warnings(action="ignore"):
+            super().__init__()
         self._log = log
 
     async def execute_code_blocks(
         self, code_blocks: list[CodeBlock], cancellation_token: CancellationToken
-    ) -> CodeResult:
+    ) -> CommandLineCodeResult:
         seen(self._log, "code")
-        return CodeResult(1, "boom") if "first" in code_blocks[0].code else CodeResult(0, "fine")
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-    async def restart(self) -> None: ...
+        failed = "first" in code_blocks[0].code
+        return CommandLineCodeResult(exit_code=int(failed), output="boom" if failed else "fine", code_file=None)
 
 
 FREEZES: set[int] = set()
