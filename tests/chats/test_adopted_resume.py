@@ -15,6 +15,7 @@ from autogen_core.models import CreateResult, LLMMessage, UserMessage
 from autogen_core.tools import FunctionTool, StaticWorkbench, ToolResult, ToolSchema
 from pydantic import BaseModel
 
+from moot.agents.journalled_code import STATE_LOST
 from moot.chats import events as ev
 from moot.chats.chat import Chat
 from moot.chats.errors import Fenced
@@ -102,6 +103,35 @@ async def test_what_was_streamed_before_comes_as_one_piece_and_the_rest_as_it_is
     assert pieces == ["```python\n2 + 2\n```", "it ", "is ", "4 "]
     assert len(model.requests) == 1
     assert set(ran) == {"2 + 2\n"}
+
+
+async def test_code_that_was_cut_off_is_told_of_where_code_of_an_earlier_turn_may_have_left_variables(
+    store: Store, dead_owner: str
+) -> None:
+    ran: list[str] = []
+
+    class Kernel(Terminal):
+        async def execute_code_blocks(
+            self, code_blocks: list[CodeBlock], cancellation_token: CancellationToken
+        ) -> CodeResult:
+            if len(ran) == 1:
+                dying.at = dying.appends + 1
+            return await super().execute_code_blocks(code_blocks, cancellation_token)
+
+    def chat() -> Chat:
+        writer = Scripted("writer", lambda number, _: f"```python\nx = {number}\n```")
+        return Chat([writer, CodeExecutorAgent("x", Kernel(ran), approval_func=approved)], limits=Limits(turns=6))
+
+    dying = DyingStore(store, dead_owner)
+    run = await chat().start("go", store=dying)
+    with pytest.raises(Killed):
+        await run.finish()
+    assert (dying.fired, ran) == (True, ["x = 1\n", "x = 2\n"])
+    last, _ = await resumed(run.id, chat(), store)
+    assert ran == ["x = 1\n", "x = 2\n", "x = 3\n"]
+    first, second, third = [turn.text for turn in last.transcript.history if turn.participant == "x"]
+    assert (first, third) == ("4", "4")
+    assert STATE_LOST in second
 
 
 def with_tool(done: list[int], told: str = "old", **more: Any) -> Chat:
