@@ -47,7 +47,7 @@ class JournalledMemory(Memory):
             result = await self._inner.update_context(scratch)
             now = await scratch.get_messages()
             grown = len(now) >= len(seen) and all(a is b for a, b in zip(now, seen, strict=False))
-            found = result.memories if result else MemoryQueryResult(results=[])
+            found = getattr(result, "memories", None) or MemoryQueryResult(results=[])  # some give nothing
             return Recalled(now[len(seen) :], found) if grown else Recalled(now, found, forgot=True)
 
         # memories look at the last message; whatever else differs, the next request to the model tells

@@ -47,7 +47,7 @@ def agent_inside(tool: object) -> BaseChatAgent | None:
 
 def tools_of(bench: Workbench) -> list[BaseTool[object, object]] | None:  # type: ignore[type-var]
     """The tools of a workbench that always has the same; None for any other."""
-    return bench._tools if type(bench) in (StaticWorkbench, StaticStreamWorkbench) else None  # type: ignore[attr-defined,no-any-return]
+    return bench._tools if type(bench) in (StaticWorkbench, StaticStreamWorkbench) else None  # type: ignore[attr-defined]
 
 
 def structured(agent: object) -> tuple[type[BaseChatMessage], ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from pydantic import BaseModel
 
 from moot.agents.json_text import json_of
@@ -41,6 +39,5 @@ def writable(said: object) -> object:
     return said if _is_plain(type(said)) or not isinstance(said, BaseModel) else said.model_dump(mode="json")
 
 
-@cache
 def _is_plain(kind: type) -> bool:
-    return kind.__module__ == _AUTOGEN and kind.__name__ in _PLAIN
+    return kind.__name__ in _PLAIN and kind.__module__ == _AUTOGEN
