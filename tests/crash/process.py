@@ -17,6 +17,8 @@ FINISHED, WAITING, FENCED, OVER, BUSY, FAILED = 0, 10, 11, 12, 13, 1
 process keeps the file busy; a bug.
 """
 KILLED = -signal.SIGKILL
+LONGEST_SECONDS = 60
+"""What a process may take; one that hangs is ended by SIGALRM."""
 Work = Callable[[], Coroutine[Any, Any, int]]
 
 
@@ -35,6 +37,7 @@ def fork(work: Work, folder: Path) -> int:
         said = os.open(folder / "stderr.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.dup2(said, 1)
         os.dup2(said, 2)
+        signal.alarm(LONGEST_SECONDS)
         code = asyncio.run(work())
     except BaseException:  # noqa: BLE001 - nothing of this process may go on in the place where it was forked
         traceback.print_exc()

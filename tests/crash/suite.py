@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tests.crash.driving import decide, drive
-from tests.crash.process import FINISHED, WAITING, ended
+from tests.crash.process import FINISHED, LONGEST_SECONDS, WAITING, ended
 from tests.crash.story import Told
 
 CHECKER = Path(__file__).with_name("checker.py")
@@ -95,7 +95,7 @@ def play(cases: Sequence[Case], home: Path, *, workers: int = 2, keep: bool = Fa
 def undisturbed(folder: Path) -> None:
     """The run as it is when nobody dies. In this process: whatever it imports on the way is there for all forks."""
     folder.mkdir(parents=True)
-    codes = [asyncio.run(work) for work in (drive(folder, None), decide(folder, None), drive(folder, None))]
+    codes = [asyncio.run(asyncio.wait_for(work(folder, None), LONGEST_SECONDS)) for work in (drive, decide, drive)]
     assert codes == [WAITING, FINISHED, FINISHED], codes
     assert threading.active_count() == 1, "a process with threads must not fork"
 
