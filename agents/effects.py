@@ -59,6 +59,8 @@ class Effect(NamedTuple, Generic[T]):
     doubt: Doubt | Lookup[T] = "retry"
     answered: Callable[[Decision], T] | None = None
     """What a person's answer makes of an effect that is parked, unless they want it made again."""
+    about: Mapping[str, object] | None = None
+    """What a person is shown then: the tool and its arguments."""
 
 
 class Conversation(Protocol):

@@ -101,6 +101,7 @@ class ToolCalls:
         request = Effect(
             "tool", digest_of(call.request), self._codec, NOTHING, _free, ident=call.ident, doubt=self._doubt(call),
             answered=lambda decided: ToolDone((), _told(call.name, decided, "may have been made, and is not repeated")),
+            about=call.request,
         )  # fmt: skip
         return await call.here.conversation.once(call.key, request, within)
 

@@ -151,7 +151,7 @@ class Attempt:
         if old.state == "intended":
             self._record(EffectUnknown(key=key, then=doubt), key)
         if doubt == "park" and effect.answered is not None:
-            facts = {"effect": effect.kind, "key": key, "name": self._name(key)}
+            facts = {**(effect.about or {}), "effect": effect.kind, "key": key, "name": self._name(key)}
             question = Question("doubt", effect.digest, facts, allow=("approve", "respond", "reject"))
             decision = await self.ask(f"{key}?{old.tries}", question)
             if decision.decision != "approve":

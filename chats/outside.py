@@ -30,12 +30,12 @@ async def requests(run: str, store: Where = None) -> list[Request]:
         return [*(await _with_pending(kept, name, await kept.load(name))).open.values()]
 
 
-async def post(run: str, command: Command, store: Where = None) -> None:
-    """Ask something of a run: `Say`, `Pause`, `End` or `Decide`. Durable when this returns; the same decision given
-    twice is given once.
+async def post(run: str, command: Command, store: Where = None) -> int:
+    """Ask something of a run: `Say`, `Pause`, `End` or `Decide`. Durable when this returns: its number among the run's
+    commands, 0 for a decision that had been taken in the same words.
 
-    Raises UserError for an unknown or finished run, and for a decision that cannot be taken (decided already, about
-    something else, not asked); StoreError.
+    Raises UserError for an unknown or finished run, and for a decision that cannot be taken (decided already, also by
+    somebody who was faster by a hair; about something else; not asked); StoreError.
     """
     async with _opened(store) as kept:
         name = await find_run(kept, run)
@@ -45,10 +45,14 @@ async def post(run: str, command: Command, store: Where = None) -> None:
         if isinstance(command, Decide):
             found = await _with_pending(kept, name, events)
             if found.has(command):
-                return
-            if (refusal := found.refusal(command.request, command.decision, command.digest)) is not None:
-                raise UserError(f"run {name}: {refusal}")
-        await kept.post(name, command.model_dump_json())
+                return 0
+            _check(name, found.refusal(command.request, command.decision, command.digest))
+        number = await kept.post(name, command.model_dump_json())
+        if isinstance(command, Decide):  # somebody else may have posted between the look and the post
+            found = await _with_pending(kept, name, await kept.load(name))
+            if not found.has(command):
+                _check(name, found.refusal(command.request, command.decision, command.digest))
+        return number
 
 
 async def watch(run: str, store: Where = None, *, after: int = 0) -> AsyncIterator[Event]:
@@ -70,6 +74,11 @@ def asked(events: Iterable[Event]) -> Requests:
             case TurnFinished():
                 found.drop(event.turn)
     return found
+
+
+def _check(run: str, refusal: str | None) -> None:
+    if refusal is not None:
+        raise UserError(f"run {run}: {refusal}")
 
 
 async def _with_pending(store: Store, run: str, events: Sequence[Event]) -> Requests:

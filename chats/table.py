@@ -16,6 +16,7 @@ from moot.chats.attempt import LimitHit
 from moot.chats.errors import Fenced, StoreError, UserError
 from moot.chats.events import (
     BudgetWarning,
+    CommandRefused,
     MessageSaid,
     PauseAsked,
     RunFinished,
@@ -70,6 +71,8 @@ class Table:
         """Why the run is to be left after this step, if it is."""
         self.knocked = True
         """Whether somebody outside may have asked something of the run."""
+        self._heard = False
+        """Whether what was asked while nobody drove the run has been taken in."""
         self._waiting: tuple[str, ...] = ()
         """The requests that turns of this step wait for."""
 
@@ -134,9 +137,12 @@ class Table:
         self.knocked = False
         for posted in await self.store.posted(self.state.run, self.state.commands):
             data = taken(self.state, posted.number, posted.command)
+            if isinstance(data, PauseAsked) and not self._heard:
+                data = CommandRefused(command=data.command, by=data.by, reason="nobody drove the run then")
             self.record(data)
             if isinstance(data, PauseAsked):
                 self.pausing = f"asked to pause by {data.by or 'somebody'}"
+        self._heard = True
 
     def _stopped(self) -> Stop | None:
         asked = self.state.stop_asked
@@ -207,8 +213,9 @@ class Table:
         return None
 
     async def finish(self, stop: Stop) -> None:
-        """The last event of the run."""
+        """The last event of the run, after what was asked of it until now."""
         state = self.state
+        await self._take_commands()
         state.close_step()
         done = RunFinished(
             outcome=stop.outcome, rule=stop.rule, reason=stop.reason, turn=state.turns, cause=self.cause,

@@ -6,7 +6,7 @@ import getpass
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from moot.chats.commands import Command, End, Pause, Say
+from moot.chats.commands import End, Pause, Say
 from moot.chats.errors import Fenced, StoreError, UserError, did_you_mean
 from moot.chats.events import CommandRefused, Event
 from moot.chats.outside import post
@@ -82,15 +82,8 @@ def _check(run: Loaded, command: Say) -> None:
             raise UserError(f"{name!r} is no participant of run {run.short} ({hint})")
 
 
-async def _posted(store: Store, run: Loaded, command: Command) -> int:
-    """Its number among the run's commands."""
-    await post(run.name, command, store)
-    text = command.model_dump_json()
-    return max(posted.number for posted in await store.posted(run.name) if posted.command == text)
-
-
 async def _asked(store: Store, run: Loaded, command: Say | Pause | End, *, wait: bool) -> Answer:
-    number = await _posted(store, run, command)
+    number = await post(run.name, command, store)
     if wait:
         return await _followed(store, run, command, number)
     at_once = isinstance(command, Pause | End) and command.now
@@ -105,7 +98,7 @@ async def _idle(store: Store, run: Loaded, command: Say | Pause | End, *, wait: 
     """Nobody drives it."""
     if isinstance(command, Pause):
         return Answer(run, "pause", f"nobody drives run {run.short}: it is left already; to go on: {run.go_on}")
-    number = await _posted(store, run, command)
+    number = await post(run.name, command, store)
     if isinstance(command, End):
         return await _ended_here(store, run, number)
     words = f"nobody drives run {run.short} just now: it is heard when the run goes on: {run.go_on}"

@@ -279,3 +279,39 @@ async def test_an_unknown_run_is_named_with_what_it_may_be(store: Store) -> None
         await post(run.id[:-1] + "!", Say(text="hello"), store)
     with pytest.raises(UserError, match="no run"):
         await requests("nothing-like-it", store)
+
+
+async def test_a_pause_that_was_asked_for_while_nobody_drove_does_not_stop_whoever_goes_on(store: Store) -> None:
+    run, _ = await asked_halfway(store, Pause())
+    await store.post(run.id, Pause(by="ann").model_dump_json())
+    again = Chat([Scripted("a"), Scripted("b")], limits=FOUR)
+    run = await (await open_run(run.id, chat=again, store=store)).finish()
+    assert run.turns == 4
+    assert [r.reason for r in await data_of(store, run, ev.CommandRefused)] == ["nobody drove the run then"]
+
+
+async def test_what_was_said_before_the_end_stands_in_the_journal(store: Store) -> None:
+    posted: list[int] = []
+
+    async def last(number: int, messages: Sequence[BaseChatMessage]) -> str:
+        posted.append(await store.post(run.id, Say(text="well done", by="ann").model_dump_json()))
+        return "bye"
+
+    run = await Chat([Scripted("a", last)], limits=Limits(turns=1)).start("go", store=store)
+    await run.finish()
+    assert posted == [1]
+    assert (await types(store, run))[-2:] == ["human.message", "run.finished"]
+    assert await verify_run(store, run.id) == []
+
+
+async def test_of_two_who_decide_at_once_one_is_told_that_the_other_was_faster(store: Store) -> None:
+    run = await waiting(store)
+    (asked,) = await requests(run.id, store)
+    told = await asyncio.gather(
+        *(
+            post(run.id, Decide(request="q1", decision="respond", text=w, by=w, digest=asked.digest), store)
+            for w in ("yes", "no")
+        ),
+        return_exceptions=True,
+    )
+    assert sorted(type(each).__name__ for each in told) == ["UserError", "int"]
