@@ -24,6 +24,8 @@ class Looker:
     def begin(self, db: sqlite3.Connection) -> None:
         """Whoever waits for commands has seen those there are: only later ones are news."""
         if self._command is None:
+            if not self.news.events:  # who waits for those has looked before, and may have missed something since
+                (self._version,) = db.execute("PRAGMA data_version").fetchone()
             (self._command,) = db.execute("SELECT coalesce(max(id), 0) FROM command").fetchone()
 
     def look(self, db: sqlite3.Connection) -> None:
