@@ -26,7 +26,7 @@ def main() -> int:
         cases = [*points(), *situations(), *cases]
     cases = [case for case in cases if options.only in f"{case.group}, {case.name}"]
     home = Path(options.keep or tempfile.mkdtemp(prefix="moot-crash-"))
-    report = Report(len(cases))
+    report = Report([case.group for case in cases])
     for result in play(cases, home, workers=2 * (os.cpu_count() or 1), keep=bool(options.keep)):
         report.add(result)
         if sys.stderr.isatty():

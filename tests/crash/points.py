@@ -50,6 +50,7 @@ _UNRECORDED = "response received but unrecorded"
 
 def points() -> Iterator[Killed]:
     """Every point, several times where it comes several times in a run."""
+    yield _killed("undisturbed", "nobody dies")
     yield _killed("before the first event", "created", Death("created"))
     yield _killed("right after claim", "of a new run", Death("claimed"))
     yield _killed("right after claim", "of a run that was killed", _REQUEST, Death("claimed"))

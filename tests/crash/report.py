@@ -11,11 +11,11 @@ _HEAD = ("point", "cases", "faults", "fired", "resumed", "lost turns", "duplicat
 
 
 class Report:
-    """Takes results as they come."""
+    """Takes results as they come; `groups` are those of all cases, in the order in which they are to be told."""
 
-    def __init__(self, expected: int) -> None:
+    def __init__(self, groups: Sequence[str]) -> None:
         self.results: list[Result] = []
-        self._expected = expected
+        self._groups = groups
 
     def add(self, result: Result) -> None:
         """One more."""
@@ -29,12 +29,12 @@ class Report:
     @property
     def progress(self) -> str:
         """One line."""
-        return f"{len(self.results)} of {self._expected} played, {len(self.failed)} with findings"
+        return f"{len(self.results)} of {len(self._groups)} played, {len(self.failed)} with findings"
 
     def text(self, seconds: float) -> str:
         """All of it."""
-        groups = dict.fromkeys(result.group for result in self.results)
-        rows = [_row(group, [r for r in self.results if r.group == group]) for group in sorted(groups, key=_place)]
+        groups = dict.fromkeys(self._groups)
+        rows = [_row(group, [r for r in self.results if r.group == group]) for group in groups]
         lines = [*_table(rows), "", self._totals(seconds)]
         for result in self.failed:
             lines += ["", f"{result.group}, {result.name}:", *(f"  {problem}" for problem in result.problems)]
@@ -57,10 +57,6 @@ def _repeat(result: Result) -> str:
     if result.group == SEEDS:
         return f"scripts/crash --no-points --from {result.name} --seeds 1"
     return f'scripts/crash --seeds 0 --only "{result.group}, {result.name}"'
-
-
-def _place(group: str) -> bool:
-    return group == SEEDS
 
 
 def _row(group: str, of: Sequence[Result]) -> tuple[str, ...]:

@@ -92,16 +92,21 @@ class Planner(Model):
 
 
 class Writer(Model):
-    """Has a first and a second thing to say; `code` stands in the first."""
+    """Has a first and a second thing to say; code stands in the first. What is `flaky` cannot be reached, in each
+    process, when it is asked for the second thing for the first time.
+    """
 
-    def __init__(self, who: str, outside: Outside, first: str, second: str) -> None:
+    def __init__(self, who: str, outside: Outside, first: str, second: str, *, flaky: bool = False) -> None:
         super().__init__(who, outside)
-        self._first, self._second = first, second
+        self._first, self._second, self._flaky = first, second, flaky
         self._answer = self._say
 
     def _say(self, messages: Sequence[LLMMessage], number: int) -> Words:
         told = _digest(messages)
         again = any(isinstance(message, AssistantMessage) for message in messages)
+        if again and self._flaky:
+            self._flaky = False
+            raise ConnectionError("the line is dead")
         return f"{self._second} {told}" if again else f"{self._first} {told}\n```python\nprint('{told}')\n```"
 
 
@@ -143,7 +148,7 @@ def chat(folder: Path, fate: Fate) -> Chat:
 
     tools = [_tool(name, outside) for name in TOOLS]
     planner = AssistantAgent("planner", Planner(outside), tools=tools, reflect_on_tool_use=True)
-    critic = Writer("critic", outside, "RUN", "DONE")
+    critic = Writer("critic", outside, "RUN", "DONE", flaky=True)
     coder = Writer("coder", outside, "code", "coded")
     return Chat(
         [

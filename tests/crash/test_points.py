@@ -31,7 +31,7 @@ def test_a_run_survives_random_kills_and_kills_while_it_recovers(results: list[R
 
 
 def test_the_report_ends_with_the_totals(results: list[Result]) -> None:
-    report = Report(len(results))
+    report = Report([result.group for result in results])
     for result in results:
         report.add(result)
     last = report.text(0).splitlines()[-1]
@@ -42,7 +42,7 @@ def test_the_report_ends_with_the_totals(results: list[Result]) -> None:
 
 
 def test_a_finding_is_told_with_the_command_that_repeats_it() -> None:
-    report = Report(2)
+    report = Report([RANDOM, "request sent"])
     for group, name in ((RANDOM, "17"), ("request sent", "model of critic")):
         report.add(Result(group, name, "/tmp/x", 1, 1, 2, False, 1, 0, 0, 0, ["lost: turns [3] are not finished"]))
     told = report.text(0)
