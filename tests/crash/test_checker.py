@@ -59,7 +59,8 @@ def evidence(left: Path, tmp_path: Path) -> Evidence:
     return Evidence(tmp_path / "left")
 
 
-def judged(left: Path, *folders: Path) -> list[dict[str, Any]]:
+def printed(left: Path, *folders: Path) -> list[dict[str, Any]]:
+    """As the program says it."""
     command = [sys.executable, "-I", *map(str, (PROGRAM, left / "undisturbed", *folders))]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return [json.loads(line) for line in said.splitlines()]
@@ -67,8 +68,7 @@ def judged(left: Path, *folders: Path) -> list[dict[str, Any]]:
 
 def found(left: Path, evidence: Evidence) -> dict[str, str]:
     """The findings by their kind."""
-    (verdict,) = judged(left, evidence.folder)
-    return dict(verdict["findings"])
+    return dict(checker.judge(evidence.folder, checker.read(left / "undisturbed")).findings)
 
 
 def edit(row: dict[str, Any], change: Callable[[Any], None]) -> None:
@@ -78,7 +78,7 @@ def edit(row: dict[str, Any], change: Callable[[Any], None]) -> None:
 
 
 def test_nothing_is_found_where_nothing_is_wrong(left: Path, evidence: Evidence) -> None:
-    undisturbed, killed = judged(left, left / "undisturbed", left / "0000")
+    undisturbed, killed = printed(left, left / "undisturbed", left / "0000")
     assert undisturbed["findings"] == killed["findings"] == []
     assert (undisturbed["marked"], undisturbed["unmarked"]) == (0, 0)
     assert killed["marked"] > 0
@@ -248,10 +248,11 @@ def test_it_finds(plant: Callable[[Evidence], None], kind: str, left: Path, evid
 
 
 def test_lost_and_duplicated_turns_are_counted(left: Path, evidence: Evidence) -> None:
+    expected = checker.read(left / "undisturbed")
     finish_a_turn_twice(evidence)
-    (verdict,) = judged(left, evidence.folder)
-    assert (verdict["lost_turns"], verdict["duplicated_turns"]) == (0, 1)
+    verdict = checker.judge(evidence.folder, expected)
+    assert (verdict.lost_turns, verdict.duplicated_turns) == (0, 1)
     evidence.rows = [row for row in evidence.rows if row["type"] != "turn.finished"]
     evidence.keep()
-    (verdict,) = judged(left, evidence.folder)
-    assert (verdict["lost_turns"], verdict["duplicated_turns"]) == (9, 0)
+    verdict = checker.judge(evidence.folder, expected)
+    assert (verdict.lost_turns, verdict.duplicated_turns) == (9, 0)

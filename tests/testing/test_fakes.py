@@ -1,5 +1,7 @@
 """The fakes stand in at the seams, and what is performed is counted."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,6 +81,11 @@ async def test_a_store_dies_at_an_append_and_stays_dead(kind: str, after: bool, 
     assert len(await inner.load("r")) == (2 if after else 1)
     assert (await inner.claim("r", new_owner())).epoch == claim.epoch + 1, "the dead hold up nobody"
     await store.close()
+
+
+def test_the_kit_does_without_pytest() -> None:
+    program = "import moot.testing, sys; sys.exit('pytest' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_a_dead_owner_is_dead() -> None:
