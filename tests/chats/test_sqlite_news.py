@@ -75,7 +75,7 @@ async def test_who_waits_for_commands_costs_a_turn_nothing(sqlite: SqliteStore) 
     asked = Statements(sqlite)
     for head in range(200):
         await sqlite.append(claim, head, [note(head + 1)])
-    assert asked.of("command") == asked.of("data_version")
+    assert asked.of("command") == []  # whatever else it looks at: nobody else has written
     assert len(asked.of("INSERT INTO event")) == 200
     knock.cancel()
 
