@@ -15,13 +15,16 @@ from moot.chats.errors import Fenced, StoreError, UserError
 from moot.chats.events import Draft, dumped
 from moot.chats.outside import post, requests
 from moot.chats.run import Run, open_run
-from moot.chats.sqlite_store import PATIENCE_SECONDS
+from moot.chats.sqlite_store import PATIENCE_SECONDS, SqliteStore
 from moot.chats.store import LEASE_SECONDS
 from moot.chats.verify import verify_run
 from tests.crash.fate import Death, Fate, FatefulStore
 from tests.crash.process import BUSY, FENCED, FINISHED, OVER, WAITING
 from tests.crash.scenario import TASK, answer, chat
 from tests.crash.world import append_line
+
+POLL_SECONDS = 0.005
+"""How often somebody looks whether a run that nobody drives is driven again."""
 
 
 async def drive(
@@ -69,28 +72,44 @@ async def view(folder: Path, run: Run) -> None:
         append_line(folder / "client.jsonl", {"viewer": viewer, "seq": event.seq, "type": event.type, "data": digest})
 
 
+async def answer_at_once(folder: Path, *, careful: bool = True) -> int:
+    """A person who follows the run and answers while it is still driven, until it is finished."""
+    store = SqliteStore(folder / "moot.db")
+    try:
+        while not (names := await store.names()):  # noqa: ASYNC110 - another process makes it
+            await asyncio.sleep(POLL_SECONDS)
+        seen, finished = 0, False
+        while not finished:
+            async for event in store.watch(names[0], seen):
+                seen, finished = event.seq, event.type == "run.finished"
+                if event.type == "request.asked":
+                    await _answer_all(names[0], store, folder, careful=careful, fate=Fate(folder))
+            await asyncio.sleep(POLL_SECONDS)  # nobody drives it: whoever drove it was killed
+    finally:
+        await store.close()
+    return FINISHED
+
+
 async def decide(folder: Path, death: Death | None, *, careful: bool = True) -> int:
     """Answer every question that waits, from a process that does not drive."""
     fate = Fate(folder, death)
     store = FatefulStore(folder / "moot.db", fate)
     try:
         (name,) = await store.names()
-        for request in await requests(name, store):
-            decision, text = answer(request.kind, request.payload, folder, careful=careful)
-            command = Decide(
-                request=request.id,
-                decision=decision,
-                text=text,
-                by="ada",
-                digest=request.digest,
-            )
-            fate.cross("posting")
-            try:
-                await post(name, command, store)
-            except UserError as refused:  # whoever was killed had posted it
-                if "decided already" not in str(refused):
-                    raise
-            fate.cross("posted")
+        await _answer_all(name, store, folder, careful=careful, fate=fate)
     finally:
         await store.close()
     return FINISHED
+
+
+async def _answer_all(run: str, store: SqliteStore, folder: Path, *, careful: bool, fate: Fate) -> None:
+    for request in await requests(run, store):
+        decision, text = answer(request.kind, request.payload, folder, careful=careful)
+        command = Decide(request=request.id, decision=decision, text=text, by="ada", digest=request.digest)
+        fate.cross("posting")
+        try:
+            await post(run, command, store)
+        except UserError as refused:  # whoever was killed, or was faster, had posted it
+            if "decided already" not in str(refused):
+                raise
+        fate.cross("posted")

@@ -63,6 +63,12 @@ def situations() -> Iterator[Situation]:
         yield Situation("frozen past its lease", name, partial(_frozen, death=death), deaths=1)
         yield Situation("frozen, thawed while another drives", name, partial(_alternating, death=death), deaths=2)
     yield Situation("frozen in the middle of a commit", "others wait in vain", _frozen_in_commit, deaths=1)
+    yield Situation(
+        "answered while it is driven", "before it waits", partial(_answered, Death("committed", ASKED), WAITING)
+    )
+    yield Situation(
+        "answered while it is driven", "about to release", partial(_answered, Death("append", PAUSED), FINISHED)
+    )
     yield Situation("two drivers at once", "one refused", _two_drivers)
     yield Situation("two drivers at once", "a race for one claim", _race)
     yield Situation("woken a hundred times at once", "after the answers", _woken)
@@ -135,6 +141,19 @@ def _traces(folder: Path) -> dict[str, Counter[str]]:
     with closing(sqlite3.connect(folder / "moot.db")) as db:
         rows = Counter(f"event {seq} {kind}" for seq, kind in db.execute("SELECT seq, type FROM event"))
     return {"journal": rows, "world": Counter(map(json.dumps, read_lines(folder / "world.jsonl")))}
+
+
+def _answered(death: Death, want: int, folder: Path) -> list[str]:
+    """Whoever drives takes the answers in by itself, also where they come with the very last word before it waits."""
+    driver = _stopped(folder, death, LONG_SECONDS)
+    answered = forked(partial(decide, folder, None), folder)
+    os.kill(driver, signal.SIGCONT)
+    code = ended(driver)
+    with closing(sqlite3.connect(folder / "moot.db")) as db:
+        ((decided,),) = db.execute("SELECT count(*) FROM event WHERE type = 'request.decided'")
+    if (answered, code) == (FINISHED, want) and decided:
+        return []
+    return [f"the person ended with {answered}, the driver with {code}, {decided} decisions were taken in"]
 
 
 def _two_drivers(folder: Path) -> list[str]:

@@ -20,11 +20,12 @@ class Killed:
     driver: Sequence[Death | None] = ()
     person: Sequence[Death | None] = ()
     careful: bool = True
+    at_once: bool = False
     sure: bool = True
 
     def tell(self, folder: Path) -> Told:
         """Play it."""
-        return Story(folder, self.driver, self.person, self.careful).tell()
+        return Story(folder, self.driver, self.person, self.careful, self.at_once).tell()
 
     @property
     def deaths(self) -> int:
@@ -92,6 +93,7 @@ def _people() -> Iterator[Killed]:
         yield _killed("between ask and release", f"ask {at}", Death(at, ASKED))
         yield _killed("between ask and release", f"release {at}", Death(at, PAUSED))
         yield _killed("between answer and wake", f"decision {at}", None, Death(at, DECIDED))
+    yield Killed("between answer and wake", "by somebody who follows the run", at_once=True)
     for at in ("posting", "posted"):
         for nth in (1, 2, 3):
             yield Killed("between answer and wake", f"{at} {nth}", person=[Death(at, nth=nth)])
@@ -125,7 +127,8 @@ def seed(number: int) -> Killed:
     chance = random.Random(number)
     driver = [_anywhere(chance) for _ in range(chance.randint(1, 4))]
     person = [Death(nth=chance.randint(1, 12))] if chance.random() < 0.3 else []
-    return Killed("random seeds", str(number), driver, person, chance.random() < 0.5, sure=False)
+    careful, at_once = chance.random() < 0.5, chance.random() < 0.25
+    return Killed("random seeds", str(number), driver, person, careful, at_once, sure=False)
 
 
 def _anywhere(chance: random.Random) -> Death:

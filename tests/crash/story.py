@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.crash.driving import decide, drive
+from tests.crash.driving import answer_at_once, decide, drive
 from tests.crash.fate import Death
 from tests.crash.process import FINISHED, KILLED, OVER, WAITING, ended, fork, killed_after
 from tests.crash.world import read_lines
@@ -40,6 +40,8 @@ class Story:
     driver: Sequence[Death | None] = ()
     person: Sequence[Death | None] = ()
     careful: bool = True
+    at_once: bool = False
+    """Whether another person, or the same one elsewhere, answers while the run is still driven."""
     _fired: int = 0
     _drives: int = 0
     _problems: list[str] = field(default_factory=list)
@@ -49,6 +51,9 @@ class Story:
         self.folder.mkdir(parents=True, exist_ok=True)
         driver, person = list(self.driver), list(self.person)
         drives, answers = partial(drive, self.folder), partial(decide, self.folder, careful=self.careful)
+        person_at_once = (
+            fork(partial(answer_at_once, self.folder, careful=self.careful), self.folder) if self.at_once else 0
+        )
         for _ in range(LONGEST):
             code = self._play(drives, driver.pop(0) if driver else None)
             self._drives += 1
@@ -62,6 +67,8 @@ class Story:
                 break
         else:
             self._problems.append(f"not finished after {LONGEST} drives")
+        if person_at_once and (code := ended(person_at_once)) != FINISHED:
+            self._problems.append(f"whoever answered at once ended with {code}")
         said = self.folder / "stderr.txt"
         if said.exists() and (text := said.read_text().strip()):
             self._problems.append(f"a process said: {text}")
