@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -38,6 +39,8 @@ def main() -> int:
     else:
         said = report.text(time.monotonic() - began)
     sys.stdout.write(f"{said}\n")
+    if not (report.failed or options.keep):
+        shutil.rmtree(home)
     return 1 if report.failed else 0
 
 
