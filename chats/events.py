@@ -137,9 +137,14 @@ class SpeakerSelected(Data):
 
 
 class TurnStarted(Data):
-    """An attempt at a turn began."""
+    """An attempt at a turn began. `seen` is how many messages of the inbox it is given; None: all that there are.
+
+    A later attempt is given what the first one was: else its requests would be others, and nothing of what is recorded
+    could be served.
+    """
 
     type: ClassVar[str] = "turn.started"
+    seen: int | None = None
 
 
 class TurnFinished(Data):
@@ -165,7 +170,7 @@ class TurnFailed(Data):
 
 
 class TurnAbandoned(Data):
-    """The attempt was given up without a failure of its own: cancelled, or its process died."""
+    """The attempt was given up without a failure of its own: stopped, out of money, or waiting for a person."""
 
     type: ClassVar[str] = "turn.abandoned"
     reason: str
@@ -199,19 +204,24 @@ class EffectCompleted(Data):
 
 
 class EffectFailed(Data):
-    """An effect raised; its reservation is given back."""
+    """An effect raised; its reservation is given back, unless it was `performed` and only its result is of no use."""
 
     type: ClassVar[str] = "effect.failed"
     key: str
     error: str
+    performed: bool = False
 
 
 class EffectUnknown(Data):
-    """An intent without a result was found: the other side may have seen it. `then` says what was done about it."""
+    """An intent without a result: the other side may have seen it. `then` says what was done about it: `retry`, `park`
+    (a person is asked), `found` (looked up), `given up`, or `raised`, where it is `error` that nobody knows the end by.
+    What it could have cost counts against the limits, unless it was found.
+    """
 
     type: ClassVar[str] = "effect.unknown"
     key: str
     then: str
+    error: str = ""
 
 
 class RequestAsked(Data):
@@ -239,6 +249,14 @@ class RequestDecided(Data):
     by: str = ""
     digest: str
     command: int = 0
+
+
+class RequestExpired(Data):
+    """Nobody waits for this decision any more."""
+
+    type: ClassVar[str] = "request.expired"
+    id: str
+    reason: str
 
 
 class HumanSaid(Data):
@@ -321,8 +339,8 @@ class Unknown(Data):
 _MODELS: tuple[type[BaseModel], ...] = (
     RunCreated, RunStarted, RunResumed, RunPaused, RunFinished, MessageSaid, SpeakerSelected, TurnStarted, TurnFinished,
     TurnFailed, TurnAbandoned, Inner, EffectIntended, EffectCompleted, EffectFailed, EffectUnknown, CodeProposed,
-    CodeFinished, BudgetWarning, Warned, RunForked, RequestAsked, RequestDecided, HumanSaid, PauseAsked, StopAsked,
-    CommandRefused,
+    CodeFinished, BudgetWarning, Warned, RunForked, RequestAsked, RequestDecided, RequestExpired, HumanSaid, PauseAsked,
+    StopAsked, CommandRefused,
 )  # fmt: skip
 _SAYS: dict[type[BaseModel], str] = {
     TurnFinished: "reply", Inner: "message", MessageSaid: "message", HumanSaid: "message"

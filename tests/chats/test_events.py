@@ -54,6 +54,7 @@ EXAMPLES: list[BaseModel] = [
         id="q1", key="ask-code/0", kind="code", digest="d", payload={"code": "print(4)"}, allow=("approve", "reject")
     ),
     ev.RequestDecided(id="q1", decision="reject", text="no", by="ann", digest="d", command=2),
+    ev.RequestExpired(id="q1", reason="asked for something else"),
     ev.HumanSaid(message=SAID, to=("anna",), by="ann", command=3),
     ev.PauseAsked(command=4, by="ann", now=True),
     ev.StopAsked(command=5, by="ann", reason="enough"),
