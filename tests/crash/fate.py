@@ -61,7 +61,8 @@ class Fate:
         append_line(self.path, {"pid": os.getpid(), "at": boundary, "what": sorted(what)})
         frozen = death.signal == signal.SIGSTOP and boundary not in ("begun", "written")
         with self.transaction if frozen else nullcontext():
-            os.kill(os.getpid(), death.signal)
+            # to this thread: sent to the process, a freeze may reach another one first, and this one goes on a little
+            signal.pthread_kill(threading.get_ident(), death.signal)
 
     def soon(self, boundary: str, what: frozenset[str]) -> None:
         """As soon as the step of the loop that is under way is over."""
