@@ -18,7 +18,7 @@ from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, ModelCli
 from pydantic import BaseModel
 
 from moot.agents.effects import NAME, SCOPE, Doubt, Effect, Happened, Lookup
-from moot.agents.questions import Decision, Question
+from moot.agents.questions import Decision, Question, Verdict
 from moot.chats.events import (
     FREE,
     TYPES,
@@ -29,6 +29,7 @@ from moot.chats.events import (
     EffectUnknown,
     Inner,
     RequestAsked,
+    RequestExpired,
     Spent,
     Warned,
 )  # fmt: skip
@@ -39,6 +40,7 @@ from moot.termination.ledger import NOTHING, Cost
 from moot.termination.outcome import Stop
 
 T = TypeVar("T")
+VERDICTS: tuple[Verdict, ...] = ("approve", "respond", "reject")
 
 
 class LimitHit(Exception):
@@ -73,6 +75,8 @@ class Attempt:
         """The requests that are waited for."""
         self.running = 0
         """Effects, and other things outside, that are under way."""
+        self._refused: LimitHit | None = None
+        """The limit that forbids another effect; what is under way may still end."""
         self._blocked: list[asyncio.Future[NoReturn]] = []
         self._tasks: set[asyncio.Task[object]] = set()
         """Those that perform something now."""
@@ -113,7 +117,7 @@ class Attempt:
                 if found is not None:
                     return self._known(key, found.result)
         if stop := self._state.ledger.refuse(effect.reserve, self.turn.number):
-            await self.fail(LimitHit(stop))
+            await self._refuse(LimitHit(stop))
         return await self._perform(key, effect, perform)
 
     async def _perform(self, key: str, effect: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
@@ -124,41 +128,62 @@ class Attempt:
             self._tasks.add(task)
         self.running += 1
         name = NAME.set(self._name(key))
+        performed = False
         try:
             await self._commit()
             result = await perform()
+            performed = True
             spent = _spent(effect.spent(result))
-            self._record(EffectCompleted(key=key, result=effect.codec.dump(result), spent=spent), key)
-            self._journal.soon()
-            return self._known(key, result)
+            done = EffectCompleted(key=key, result=effect.codec.dump(result), spent=spent)
         except asyncio.CancelledError:
             raise  # cut off under way: it stays in doubt
         except Exception as error:
-            self.cause = self.cause or ("model" if effect.kind == "model" else "")
-            self._record(EffectFailed(key=key, error=f"{type(error).__name__}: {error}"), key)
+            self._raised(key, effect, error, performed=performed)
             raise
         finally:
             NAME.reset(name)
             self._less(task)
+        self._record(done, key)
+        self._journal.soon()
+        return self._known(key, result)
+
+    def _raised(self, key: str, effect: Effect[T], error: Exception, *, performed: bool) -> None:
+        """An effect that must not be made twice may have been performed, whatever it raised: it stays in doubt."""
+        self.cause = self.cause or ("model" if effect.kind == "model" else "")
+        text = f"{type(error).__name__}: {error}"
+        if effect.doubt == "retry":
+            self._record(EffectFailed(key=key, error=text, performed=performed), key)
+        else:
+            self._record(EffectUnknown(key=key, then="raised", error=text), key)
 
     async def _doubted(self, key: str, effect: Effect[T], old: Recorded) -> Happened[T] | None:
-        """What is known of an effect that was under way when its process died; None: it is to be made again."""
-        given = effect.doubt
-        doubt = await self._looked_up(key, given) if callable(given) else given
-        if isinstance(doubt, Happened):
-            self._record(EffectUnknown(key=key, then="found"), key)
-            return self._settled(key, effect, doubt)
-        if old.state == "intended":
-            self._record(EffectUnknown(key=key, then=doubt), key)
-        if doubt == "park" and effect.answered is not None:
-            facts = {**(effect.about or {}), "effect": effect.kind, "key": key, "name": self._name(key)}
-            question = Question("doubt", effect.digest, facts, allow=("approve", "respond", "reject"))
-            decision = await self.ask(f"{key}?{old.tries}", question)
-            if decision.decision != "approve":
-                return self._settled(key, effect, Happened(effect.answered(decision)))
-        text = f"{self.turn.participant}: {effect.kind} {key} was under way when its process ended; it is made again"
+        """What is known of an effect that was begun and has no result; None: it is to be made again."""
+        asks = f"{key}?{old.tries}"
+        decision = self._decision(asks)
+        if decision is None:
+            given = effect.doubt
+            doubt = await self._looked_up(key, given) if callable(given) else given
+            if isinstance(doubt, Happened):
+                self._record(EffectUnknown(key=key, then="found"), key)
+                self._expire(asks, "its end was found out")
+                return self._settled(key, effect, doubt)
+            if effect.answered is None:  # nobody could say anything that would help
+                doubt = "retry"
+            if old.state == "intended":
+                self._record(EffectUnknown(key=key, then=doubt), key)
+            if doubt == "park":
+                facts = {**(effect.about or {}), "effect": effect.kind, "key": key, "name": self._name(key)}
+                decision = await self.ask(asks, Question("doubt", effect.digest, facts, VERDICTS))
+        if decision is not None and effect.answered is not None and decision.decision != "approve":
+            return self._settled(key, effect, Happened(effect.answered(decision)))
+        text = f"{self.turn.participant}: {effect.kind} {key} was cut off under way; it is made again"
         self._record(Warned(text=text, facts={"key": key, "kind": effect.kind}), key)
         return None
+
+    def _decision(self, key: str) -> Decision | None:
+        """What a person has decided there. It holds, whatever else could be found out by now."""
+        asked = self.turn.recorded.get(key)
+        return asked.result if asked is not None and isinstance(asked.result, Decision) else None
 
     async def _looked_up(self, key: str, lookup: Lookup[T]) -> Happened[T] | Doubt:
         with self.busy():
@@ -225,8 +250,11 @@ class Attempt:
         if task is not None:
             self._tasks.discard(task)
         self.running -= 1
-        if self.waiting and not self.running:
-            self.awaken()
+        if not self.running:
+            if self._refused is not None:
+                self._broken(self._refused)
+            elif self.waiting:
+                self.awaken()
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -261,6 +289,13 @@ class Attempt:
         self._broken(error)
         await self._never()
 
+    async def _refuse(self, limit: LimitHit) -> NoReturn:
+        """End the attempt once what is under way has ended: it is paid for."""
+        self._refused = self._refused or limit
+        if not self.running:
+            self._broken(self._refused)
+        await self._never()
+
     async def _never(self) -> NoReturn:
         stuck: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
         self._blocked.append(stuck)
@@ -276,14 +311,19 @@ class Attempt:
         if not self.wake.done():
             self.wake.set_result(None)
 
-    def close(self) -> None:
-        """End every branch that is stuck or still running; tasks an agent made do not die with its turn."""
+    def close(self) -> set[asyncio.Task[object]]:
+        """End every branch that is stuck or still running; tasks an agent made do not die with its turn. Those that
+        have yet to leave.
+        """
         self._closed = True
         self._journal.on_failure.discard(self._broken)
         for future in self._blocked:
             future.cancel()
-        for task in self._tasks | self._owned:
-            task.cancel()
+        working = {task for task in self._tasks | self._owned if not task.done()}
+        for task in working:
+            if not task.cancelling():  # a second cancel would cut off how it cleans up
+                task.cancel()
+        return working
 
     async def _commit(self) -> None:
         try:
@@ -307,14 +347,23 @@ class Attempt:
             if self._strict:
                 await self.fail(Diverged(text.removesuffix("; made anew")))
             self._record(Warned(text=text, facts={"key": key, "recorded": old.digest, "now": digest}), key)
-            if old.state == "intended":  # nobody will ask for it again: what was reserved for it is free
-                self._record(EffectUnknown(key=key, then="given up"), key)
+            self._give_up(key, old)
             here = SCOPE.get()
             if here is None:
                 raise RuntimeError("an effect outside a turn has no key")
             here.branch += "~"
             key = f"{here.path}~{key.removeprefix(here.path)}"
         return key, old
+
+    def _give_up(self, key: str, old: Recorded) -> None:
+        """Nobody will ask for it again."""
+        if old.state == "intended":
+            self._record(EffectUnknown(key=key, then="given up"), key)
+        self._expire(key, "something else was asked for instead")
+
+    def _expire(self, key: str, reason: str) -> None:
+        for request in [r for r in self._state.requests.open.values() if r.turn == self.turn.number and r.key == key]:
+            self._record(RequestExpired(id=request.id, reason=reason), key)
 
     def _name(self, key: str) -> str:
         return f"{self._state.run}/{self.turn.number}/{key}"

@@ -25,7 +25,7 @@ class Journal:
     """The journal of one claimed run. Subscribers have queues of their own: a slow one holds up nobody."""
 
     def __init__(self, store: Store, claim: Claim) -> None:
-        self._store, self.claim = store, claim
+        self.store, self.claim = store, claim
         self._held_until = time.monotonic() + store.lease_seconds
         """Until then nobody else drives the run."""
         self._committed_head = self._head = claim.head
@@ -80,13 +80,15 @@ class Journal:
 
     async def renew(self) -> None:
         """Hold the claim for another lease. Raises StoreError, `Fenced`."""
-        began = time.monotonic()
+        began, claim = time.monotonic(), self.claim
         try:
-            await self._store.renew(self.claim)
+            await self.store.renew(claim)
         except Fenced as lost:
+            if claim is not self.claim:  # given back and taken anew meanwhile
+                return
             self.fail(lost)
             raise
-        self._held_until = began + self._store.lease_seconds
+        self._held_until = began + self.store.lease_seconds
 
     def draft(self, item: Draft) -> None:
         """Publish what is never stored."""
@@ -130,9 +132,9 @@ class Journal:
             batch, self._staged = self._staged, []
             expected, self._committed_head = self._committed_head, self._committed_head + len(batch)
             try:
-                commit = asyncio.ensure_future(self._store.append(self.claim, expected, batch, status))
-            except StoreError as error:  # an event that cannot be written
-                self.fail(error)
+                commit = asyncio.ensure_future(self.store.append(self.claim, expected, batch, status))
+            except Exception as error:  # noqa: BLE001 - an event that cannot be written: nothing may follow it
+                self.fail(error if isinstance(error, StoreError) else StoreError(f"{type(error).__name__}: {error}"))
             else:
                 self._follow(batch, commit)
 

@@ -13,7 +13,7 @@ from autogen_agentchat.messages import TextMessage
 from moot.agents.questions import Verdict
 from moot.agents.ran import StoredFile
 from moot.chats.chat import Chat, drive
-from moot.chats.commands import Decide, End, Pause, read_command
+from moot.chats.commands import Decide
 from moot.chats.creating import created_from
 from moot.chats.errors import StoreError, UserError
 from moot.chats.events import Draft, Event, MessageSaid, RunCreated, Warned
@@ -187,12 +187,12 @@ class Run:
 
     def pause_after_turn(self, reason: str = "asked to stop after this turn") -> None:
         """Leave the run after the turns that are under way; it can be resumed."""
-        self._table.pausing = reason
+        self._table.hearing.pausing = reason
 
     async def stop_now(self, reason: str = "stopped in the middle of a turn") -> None:
         """Leave the run at once: what is under way is cut off, the sandbox removed. It can be resumed."""
+        self._table.hearing.pausing, self._stopping = reason, True
         if self.status == "running":  # else its last word is on its way, and only what is to be closed is left
-            self._table.pausing, self._stopping = reason, True
             self._task.cancel()
         await asyncio.wait({self._task})
 
@@ -219,16 +219,16 @@ class Run:
         return self
 
     async def _drive(self) -> None:
-        table = self._table
-        listening = asyncio.get_running_loop().create_task(self._listen())
-        listening.add_done_callback(lambda t: t.cancelled() or t.exception())  # what ails the store, the journal tells
+        table, listening = self._table, None
         try:
             self._begun.set_result(None)
+            await table.hearing.take()
+            listening = asyncio.get_running_loop().create_task(table.hearing.listen(self._interrupt))
             await drive(table)
             while await table.reclaimed():
                 await drive(table)
         except asyncio.CancelledError:
-            await asyncio.shield(asyncio.ensure_future(table.leave(table.pausing or "cancelled")))
+            await asyncio.shield(asyncio.ensure_future(table.leave(table.hearing.pausing or "cancelled")))
             if not self._stopping:
                 raise
         except StoreError as error:
@@ -239,22 +239,15 @@ class Run:
             await table.pause(f"{type(error).__name__}: {error}")
             raise
         finally:
-            listening.cancel()
+            if listening is not None:
+                listening.cancel()
             await asyncio.shield(asyncio.ensure_future(self._close()))
 
-    async def _listen(self) -> None:
-        """Notice what others ask of the run; what is to be done `now` does not wait for the turn's end."""
-        table, store = self._table, self._table.store
-        seen = table.state.commands
-        while True:
-            await store.knock(self.id, seen)
-            table.knocked = True
-            posted = await store.posted(self.id, seen)
-            seen = posted[-1].number
-            asked = [read_command(each.command) for each in posted]
-            if self.status == "running" and any(isinstance(each, Pause | End) and each.now for each in asked):
-                self._stopping = True
-                self._task.cancel()
+    def _interrupt(self) -> None:
+        """Cut off the turns that are under way, because somebody asked for it."""
+        if self.status == "running":
+            self._stopping = True
+            self._task.cancel()
 
     async def _close(self) -> None:
         await self._table.close()
@@ -274,7 +267,7 @@ async def start(chat: Chat, task: str, where: Store | Path | str | None) -> Run:
         await store.create(run, chat.name)
         journal = Journal(store, await store.claim(run, owner))
         state = State(run, factory(seats))
-        table = Table(store, journal, state, seats, Rules(chat.speakers, chat.stop, chat.result, chat.strict))
+        table = Table(journal, state, seats, Rules(chat.speakers, chat.stop, chat.result, chat.strict))
         try:
             table.record(created)
             table.record(MessageSaid(message=TextMessage(content=task, source="user")))
@@ -316,6 +309,7 @@ async def open_run(run: str, *, chat: Chat | None = None, store: Store | Path | 
 async def _reopen(store: Store, claim: Claim, given: Chat | None, owner: str) -> tuple[Table, Chat]:
     from moot.chats.rebuild import rebuild
 
+    posted = await store.posted(claim.run)  # before anything that takes long: what comes from now on is for this driver
     events = await store.load(claim.run)
     created = events[0].data if events else None
     if not isinstance(created, RunCreated):
@@ -335,7 +329,8 @@ async def _reopen(store: Store, claim: Claim, given: Chat | None, owner: str) ->
     if other:
         replace(chat, limits=state.ledger.limits)  # refused where the run's own limits could not end this chat
     journal = Journal(store, claim)
-    table = Table(store, journal, state, seats, Rules(chat.speakers, chat.stop, chat.result, chat.strict))
+    rules = Rules(chat.speakers, chat.stop, chat.result, chat.strict)
+    table = Table(journal, state, seats, rules, before=posted[-1].number if posted else 0)
     try:
         await table.open(owner, gained)
         if other:

@@ -30,6 +30,7 @@ from moot.chats.events import (
     PauseAsked,
     RequestAsked,
     RequestDecided,
+    RequestExpired,
     RunCreated,
     RunFinished,
     RunForked,
@@ -139,10 +140,16 @@ class State:
         return self._digest.hexdigest()
 
     def fold(self, events: Iterable[Event]) -> list[Gained]:
-        """Apply them all; what finished turns left for their participants, in order."""
+        """Apply them all; what finished turns left for their participants, in order. Raises StoreError where one does
+        not fit those before it.
+        """
         gained = self._gained = []
         for event in events:
-            self.apply(event)
+            try:
+                self.apply(event)
+            except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+                what = f"event {event.seq} ({event.type}) does not fit those before it"
+                raise StoreError(f"the journal of run {self.run} is damaged: {what}; moot verify says more") from error
         self._gained = None
         return gained
 
@@ -157,7 +164,7 @@ class State:
         elif type(data) is EffectCompleted:
             self._completed(event, data)
         elif type(data) is TurnStarted:
-            self._started(event)
+            self._started(event, data)
         elif type(data) is TurnFinished:
             self._turn_finished(event, data)
         elif type(data) is SpeakerSelected:
@@ -166,28 +173,42 @@ class State:
             self._other(event)
 
     def _other(self, event: Event) -> None:
-        if isinstance(event.data, RequestDecided | HumanSaid | PauseAsked | StopAsked | CommandRefused):
-            self.commands = max(self.commands, event.data.command)
         match event.data:
             case CodeFinished() as data:
                 self.open[event.turn].code.append(data)
-            case EffectFailed(key=key) | EffectUnknown(key=key):
-                self._came_to_nothing(event, key)
+            case EffectFailed() as data:
+                self._failed(event, data)
+            case EffectUnknown() as data:
+                self._unknown(event, data)
             case TurnFailed(seconds=seconds) | TurnAbandoned(seconds=seconds):
                 turn = self.open[event.turn]
                 turn.running = False
                 turn.failures += isinstance(event.data, TurnFailed)
                 self._worked(turn.number, seconds)
-            case MessageSaid() | HumanSaid() as data:
+            case MessageSaid() as data:
+                self._said(data)
+            case BudgetWarning(limit=limit):
+                self.ledger.warned.add(limit)
+            case RunCreated() as data:
+                self._created(event, data)
+            case _:
+                self._outside(event)
+
+    def _outside(self, event: Event) -> None:
+        """What people were asked, and what they asked for."""
+        if isinstance(event.data, RequestDecided | HumanSaid | PauseAsked | StopAsked | CommandRefused):
+            self.commands = max(self.commands, event.data.command)
+        match event.data:
+            case HumanSaid() as data:
                 self._said(data)
             case RequestAsked() as data:
                 self._asked(event, data)
             case RequestDecided() as data:
                 self._decided(data)
-            case BudgetWarning(limit=limit):
-                self.ledger.warned.add(limit)
-            case RunCreated() as data:
-                self._created(event, data)
+            case RequestExpired(id=name):
+                self.requests.open.pop(name, None)
+            case StopAsked() as asked:
+                self.stop_asked = asked
             case _:
                 self._status(event.data)
 
@@ -202,21 +223,27 @@ class State:
             case RunForked():  # what the copied part spent, somebody else paid
                 self.ledger = Ledger(self.ledger.limits)
                 self._before, self._times = 0.0, {}
-            case StopAsked() as asked:
-                self.stop_asked = asked
             case RunFinished():
                 self.close_step()
                 self.status, self.finished = "finished", data
             case _:
                 pass  # inner events and warnings are for people; unknown types for a newer version
 
-    def _came_to_nothing(self, event: Event, key: str) -> None:
-        self.ledger.release(f"{event.turn}/{key}")
-        recorded = self.open[event.turn].recorded
-        if isinstance(event.data, EffectFailed):
-            recorded[key] = recorded[key]._replace(state="failed")
-        elif isinstance(event.data, EffectUnknown) and event.data.then == "park":
-            recorded[key] = recorded[key]._replace(state="doubtful")
+    def _failed(self, event: Event, data: EffectFailed) -> None:
+        recorded, name = self.open[event.turn].recorded, f"{event.turn}/{data.key}"
+        recorded[data.key] = recorded[data.key]._replace(state="failed")
+        if data.performed:
+            self.ledger.doubt(name)
+        else:
+            self.ledger.release(name)
+
+    def _unknown(self, event: Event, data: EffectUnknown) -> None:
+        if data.then == "found":  # its result follows, and what it cost
+            return
+        self.ledger.doubt(f"{event.turn}/{data.key}")
+        if data.then == "park":
+            recorded = self.open[event.turn].recorded
+            recorded[data.key] = recorded[data.key]._replace(state="doubtful")
 
     def _asked(self, event: Event, data: RequestAsked) -> None:
         self.open[event.turn].recorded[data.key] = Recorded(data.digest, "asked")
@@ -255,10 +282,10 @@ class State:
         self._times[turn] = self._times.get(turn, 0.0) + seconds
         self.ledger.seconds = self._before + max(self._times.values())
 
-    def _started(self, event: Event) -> None:
+    def _started(self, event: Event, data: TurnStarted) -> None:
         turn = self.open[event.turn]
         turn.attempts, turn.running, turn.started, turn.code = event.attempt, True, event.ts, []
-        turn.seen = len(self.inbox[turn.participant])
+        turn.seen = len(self.inbox[turn.participant]) if data.seen is None else data.seen
 
     def _intended(self, event: Event, data: EffectIntended) -> None:
         recorded = self.open[event.turn].recorded
@@ -278,7 +305,7 @@ class State:
         seen, self.inbox[name] = inbox[: turn.seen], inbox[turn.seen :]
         for key, effect in turn.recorded.items():
             if effect.state == "intended":  # given up by an earlier attempt, and not asked for again
-                self.ledger.release(f"{event.turn}/{key}")
+                self.ledger.doubt(f"{event.turn}/{key}")
         if self.requests.open:
             self.requests.drop(event.turn)
         self._worked(turn.number, data.seconds)

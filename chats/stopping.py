@@ -57,7 +57,7 @@ async def _table(store: Store, claim: Claim) -> Table:
     state = State(claim.run, MessageFactory())
     state.fold(events)
     rules = Rules(round_robin(), None, _result(claim.run, state.created))  # nobody speaks any more
-    return Table(store, Journal(store, claim), state, {}, rules)
+    return Table(Journal(store, claim), state, {}, rules)
 
 
 def _result(run: str, created: RunCreated) -> ResultSpec | None:

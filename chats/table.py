@@ -16,9 +16,7 @@ from moot.chats.attempt import LimitHit
 from moot.chats.errors import Fenced, StoreError, UserError
 from moot.chats.events import (
     BudgetWarning,
-    CommandRefused,
     MessageSaid,
-    PauseAsked,
     RunFinished,
     RunPaused,
     RunResumed,
@@ -26,12 +24,11 @@ from moot.chats.events import (
     SpeakerSelected,
     Warned,
 )  # fmt: skip
+from moot.chats.hearing import Hearing
 from moot.chats.journal import Journal
 from moot.chats.result import ResultSpec, result_of
 from moot.chats.speakers import Choice, SpeakerPolicy
 from moot.chats.state import Gained, State
-from moot.chats.store import Store
-from moot.chats.taking import taken
 from moot.chats.turn import TurnFailure, TurnTaker, Waits
 from moot.termination.outcome import Outcome, Stop
 from moot.termination.rules import Rule
@@ -58,21 +55,20 @@ class Rules:
 class Table:
     """Everything the loop needs of one claimed run. Made by `open_table`, given back by `close`."""
 
-    def __init__(self, store: Store, journal: Journal, state: State, seats: Mapping[str, Seat], rules: Rules) -> None:
-        self.store, self.journal, self.state, self.seats = store, journal, state, seats
+    def __init__(
+        self, journal: Journal, state: State, seats: Mapping[str, Seat], rules: Rules, *, before: int = 0
+    ) -> None:
+        self.store, self.journal, self.state, self.seats = journal.store, journal, state, seats
+        self.hearing = Hearing(self.store, state, self.record, before=before)
         self._rules = rules
-        self._taker = TurnTaker(journal, state, store.blobs, strict=rules.strict)
+        self._taker = TurnTaker(journal, state, self.store.blobs, strict=rules.strict)
         self._owner = ""
         self._lease: asyncio.Task[None] | None = None
+        self._closed = False
+        """Whether the step was closed before all its turns were over, because the run ends."""
         self._tolerated = state.turns
         """Turns before this drive: what they lacked ended an earlier one, and must not end this one again."""
         self.cause = ""
-        self.pausing = ""
-        """Why the run is to be left after this step, if it is."""
-        self.knocked = True
-        """Whether somebody outside may have asked something of the run."""
-        self._heard = False
-        """Whether what was asked while nobody drove the run has been taken in."""
         self._waiting: tuple[str, ...] = ()
         """The requests that turns of this step wait for."""
 
@@ -116,14 +112,15 @@ class Table:
 
     async def ended(self) -> Stop | None:
         """A goal wins over a limit that holds at the same step. What others asked of the run is taken in first."""
-        if self.knocked or self._waiting:
-            await self._take_commands()
-        return self._goal() or self._no_sandbox() or self._stopped() or self.state.ledger.reached(self.state.transcript)
+        if self.hearing.knocked or self._waiting:
+            await self.hearing.take()
+        stop = self._goal() or self._no_sandbox() or self.hearing.stop()
+        return stop or self.state.ledger.reached(self.state.transcript)
 
     async def left(self) -> bool:
         """Whether the run is left here, to be resumed: somebody asked for it, or a person has to decide first."""
-        if self.pausing:
-            await self.pause(self.pausing)
+        if self.hearing.pausing:
+            await self.pause(self.hearing.pausing)
             return True
         undecided = self._waiting
         if undecided and not any(name in self.state.requests.decided for name in undecided):
@@ -131,25 +128,6 @@ class Table:
             return True
         self._waiting = ()
         return False
-
-    async def _take_commands(self) -> None:
-        """Journal what was posted since the last time, and what comes of it."""
-        self.knocked = False
-        for posted in await self.store.posted(self.state.run, self.state.commands):
-            data = taken(self.state, posted.number, posted.command)
-            if isinstance(data, PauseAsked) and not self._heard:
-                data = CommandRefused(command=data.command, by=data.by, reason="nobody drove the run then")
-            self.record(data)
-            if isinstance(data, PauseAsked):
-                self.pausing = f"asked to pause by {data.by or 'somebody'}"
-        self._heard = True
-
-    def _stopped(self) -> Stop | None:
-        asked = self.state.stop_asked
-        if asked is None:
-            return None
-        reason = f": {asked.reason}" if asked.reason else ""
-        return Stop("command.stop", f"stopped by {asked.by or 'somebody'}{reason}", Outcome.STOPPED, self.state.turns)
 
     def _goal(self) -> Stop | None:
         rule = self._rules.stop
@@ -201,22 +179,20 @@ class Table:
         failures = await _together([self._taker.take(self.seats[t.participant], t) for t in turns])
         for failure in failures:
             if isinstance(failure, LimitHit):
-                self.state.close_step()  # what the others said in this step counts
+                await self._close_step()  # what the others said in this step counts
                 return self._goal() or failure.stop
         self._waiting = tuple(name for failure in failures if isinstance(failure, Waits) for name in failure.requests)
         for turn, failure in zip(turns, failures, strict=True):
-            if isinstance(failure, TurnFailure) and turn.failures >= ATTEMPTS:
+            if isinstance(failure, TurnFailure) and (failure.final or turn.failures >= ATTEMPTS):
                 self.cause = failure.cause
-                return Stop(
-                    "turn.failed", f"failed {ATTEMPTS} times in a row: {failure}", Outcome.FAILED, self.state.turns
-                )
+                how = f"failed {ATTEMPTS} times in a row" if turn.failures >= ATTEMPTS else "failed"
+                return Stop("turn.failed", f"{how}: {failure}", Outcome.FAILED, self.state.turns)
         return None
 
     async def finish(self, stop: Stop) -> None:
         """The last event of the run, after what was asked of it until now."""
         state = self.state
-        await self._take_commands()
-        state.close_step()
+        await self._close_step()
         done = RunFinished(
             outcome=stop.outcome, rule=stop.rule, reason=stop.reason, turn=state.turns, cause=self.cause,
             result=result_of(state.transcript, self._rules.result, stop.outcome), artifacts=tuple(state.made()),
@@ -224,6 +200,13 @@ class Table:
         )  # fmt: skip
         self.record(done)
         await self.journal.flush("finished")
+
+    async def _close_step(self) -> None:
+        """Only what is journalled before may be said before: a fold closes the step at the run's last event."""
+        if not self._closed:
+            await self.hearing.take()
+            self.state.close_step()
+            self._closed = True
 
     async def pause(self, reason: str, waiting: tuple[str, ...] = ()) -> None:
         """Leave the run where it can be resumed; `waiting` are the requests that have to be decided first."""
@@ -235,14 +218,15 @@ class Table:
         if self.state.status != "running":
             await self.journal.flush()
             return
-        if self.knocked:
-            await self._take_commands()
-        stop = self._stopped()
-        await (self.pause(self.pausing or reason) if stop is None else self.finish(stop))
+        await self.hearing.take()
+        stop = self.hearing.stop()
+        await (self.pause(self.hearing.pausing or reason) if stop is None else self.finish(stop))
 
     async def reclaimed(self) -> bool:
         """Whether a decision came just when the run was left to wait, and it is driven on here after all."""
-        if self.state.status != "waiting" or not await self.store.posted(self.state.run, self.state.commands):
+        if self.state.status != "waiting" or self.hearing.pausing:
+            return False
+        if not await self.store.posted(self.state.run, self.state.commands):
             return False
         try:
             claim = await self.store.claim(self.state.run, self._owner)
@@ -251,7 +235,7 @@ class Table:
         if claim.head != self.state.head:
             await self.store.release(claim)
             return False
-        self.journal.claim, self.knocked = claim, True
+        self.journal.claim, self.hearing.knocked = claim, True
         self.record(RunResumed(owner=self._owner))
         return True
 

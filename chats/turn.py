@@ -9,6 +9,7 @@ from autogen_agentchat.messages import BaseChatMessage
 from autogen_core import CancellationToken
 
 from moot.agents.effects import NAME, SCOPE, Scope
+from moot.agents.errors import TapeError
 from moot.agents.seat import Seat
 from moot.chats.attempt import Attempt, LimitHit
 from moot.chats.errors import StoreError
@@ -31,6 +32,8 @@ class TurnFailure(Exception):
     def __init__(self, who: str, error: BaseException, cause: str) -> None:
         super().__init__(f"{who}: {_words(error)}")
         self.cause = cause
+        self.final = isinstance(error, TapeError)
+        """Whether another attempt would fail in just the same way."""
 
 
 class Waits(Exception):
@@ -49,7 +52,8 @@ class TurnTaker:
 
     async def take(self, seat: Seat, turn: OpenTurn) -> None:
         """The turn is recorded when this returns. Raises TurnFailure, Waits, LimitHit, StoreError, CancelledError."""
-        self._state.apply(self._journal.stage(_STARTED, turn.number, turn.attempts + 1, turn.participant))
+        started = TurnStarted(seen=turn.seen) if turn.attempts else _STARTED
+        self._state.apply(self._journal.stage(started, turn.number, turn.attempts + 1, turn.participant))
         attempt = Attempt(self._journal, self._state, turn, self._blobs, strict=self._strict)
         mark, token = seat.mark(), CancellationToken()
         task = asyncio.get_running_loop().create_task(self._speak(seat, attempt, token))
@@ -132,15 +136,16 @@ async def _quiet(attempt: Attempt) -> None:
 
 async def _cut_off(task: asyncio.Task[BaseChatMessage], attempt: Attempt, token: CancellationToken) -> None:
     """End the participant's work before anything is undone: it must not go on changing what is rolled back."""
-    attempt.close()
     if not task.done():
         token.cancel()
-        task.cancel()
-        _, working = await asyncio.wait({task}, timeout=LEAVE_SECONDS)
-        if working:
-            logging.getLogger("moot").warning(
-                "%s ignores that its turn was stopped; it is left behind", attempt.turn.participant
-            )
+        if not task.cancelling():
+            task.cancel()
+    leaving: set[asyncio.Task[object]] = {task, *attempt.close()} - {asyncio.current_task()}
+    _, working = await asyncio.wait(leaving, timeout=LEAVE_SECONDS)
+    if working:
+        logging.getLogger("moot").warning(
+            "%s ignores that its turn was stopped; it is left behind", attempt.turn.participant
+        )
 
 
 def _time_over(attempt: Attempt, limit: float) -> None:

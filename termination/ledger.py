@@ -77,6 +77,8 @@ class Ledger:
     seconds: float = 0.0
     """Of work, in turns that have ended."""
     reserved: dict[str, Cost] = field(default_factory=dict)
+    doubtful: Usage = field(default_factory=Usage)
+    """What calls may have cost at most of which nobody knows the end. Counts against the limits; no part of `total`."""
     warned: set[str] = field(default_factory=set)
     _given: Mapping[str, float] = field(init=False, repr=False)
 
@@ -87,11 +89,11 @@ class Ledger:
         """The limit that this cost would break, counting everything reserved; None when it fits."""
         if not cost.tokens and not cost.code_runs:
             return None
-        held = list(self.reserved.values())
+        held, spent = list(self.reserved.values()), self._counted()
         asked: dict[str, float] = {
-            "tokens": self.total.tokens + cost.tokens + sum(c.tokens for c in held),
-            "usd": self.total.known_usd + (cost.usd or 0.0) + sum(c.usd or 0.0 for c in held),
-            "code_runs": self.total.code_runs + cost.code_runs + sum(c.code_runs for c in held),
+            "tokens": spent["tokens"] + cost.tokens + sum(c.tokens for c in held),
+            "usd": spent["usd"] + (cost.usd or 0.0) + sum(c.usd or 0.0 for c in held),
+            "code_runs": spent["code_runs"] + cost.code_runs + sum(c.code_runs for c in held),
         }
         for name, amount in asked.items():
             limit = getattr(self.limits, name)
@@ -119,15 +121,27 @@ class Ledger:
         """Give back the reservation of an effect that failed or was given up."""
         self.reserved.pop(key, None)
 
+    def doubt(self, key: str) -> None:
+        """Nobody knows what came of an effect: what was held for it counts as spent."""
+        cost = self.reserved.pop(key, None)
+        if cost is not None:
+            self.doubtful.add(cost)
+
     def spent(self, said: Transcript) -> Mapping[str, float]:
         """What counts against each limit so far."""
         return {
             "turns": said.turns,
             "rounds": said.turns / max(1, len(said.participants)),
-            "tokens": self.total.tokens,
-            "usd": self.total.known_usd,
             "seconds": self.seconds,
-            "code_runs": self.total.code_runs,
+            **self._counted(),
+        }
+
+    def _counted(self) -> dict[str, float]:
+        total, doubtful = self.total, self.doubtful
+        return {
+            "tokens": total.tokens + doubtful.tokens,
+            "usd": total.known_usd + doubtful.known_usd,
+            "code_runs": total.code_runs + doubtful.code_runs,
         }
 
     def reached(self, said: Transcript, wanted: int = 1) -> Stop | None:

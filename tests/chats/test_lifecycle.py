@@ -98,7 +98,10 @@ async def test_what_was_said_in_a_step_that_a_limit_cut_off_is_not_lost(store: S
     assert await verify_run(store, run.id) == []
 
 
-async def test_a_request_that_nobody_makes_again_holds_no_budget(store: SqliteStore) -> None:
+@pytest.mark.parametrize(("tokens", "ends"), [(250, ("limits.tokens", 0)), (400, ("limits.turns", 1))])
+async def test_a_call_that_was_cut_off_may_have_cost_all_that_was_held_for_it(
+    store: SqliteStore, tokens: int, ends: tuple[str, int]
+) -> None:
     asked = asyncio.Event()
 
     async def hang(*_: object) -> str:
@@ -106,14 +109,14 @@ async def test_a_request_that_nobody_makes_again_holds_no_budget(store: SqliteSt
         return await never()
 
     def talk(instructions: str, model: Counting) -> Chat:
-        return Chat([AssistantAgent("ann", model, system_message=instructions)], limits=Limits(tokens=250, turns=1))
+        return Chat([AssistantAgent("ann", model, system_message=instructions)], limits=Limits(tokens=tokens, turns=1))
 
     run = await talk("first", Counting(hang)).start("go", store=store)
     await asked.wait()
     await run.stop_now()
     again = await (await open_run(run.id, chat=talk("second", Counting()), store=store)).finish()
     assert again.stopped_by is not None
-    assert (again.stopped_by.rule, again.turns) == ("limits.turns", 1)
+    assert (again.stopped_by.rule, again.turns) == ends
 
 
 async def test_a_store_that_cannot_keep_a_file_pauses_the_run_and_gives_it_back(store: SqliteStore) -> None:

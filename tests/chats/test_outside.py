@@ -39,7 +39,7 @@ class Halfway:
 
 async def noticed(run: Run, commands: int) -> None:
     """Wait until whoever drives the run has heard of so many commands."""
-    while not (run._table.knocked or run._table.state.commands == commands):  # noqa: ASYNC110 - a flag of the product's
+    while not (run._table.hearing.knocked or run._table.state.commands == commands):  # noqa: ASYNC110 - a flag of the product's
         await asyncio.sleep(0)
 
 

@@ -181,7 +181,7 @@ async def test_a_turn_that_was_under_way_is_taken_again_and_the_journal_says_so(
     warned = [w.text for w in await data_of(store, run, ev.Warned)]
     assert warned == [
         "turn 2 of a was under way when its process ended; it is taken again",
-        "a: model model/0 was under way when its process ended; it is made again",
+        "a: model model/0 was cut off under way; it is made again",
     ]
     assert [(u.key, u.then) for u in await data_of(store, run, ev.EffectUnknown)] == [("model/0", "retry")]
     assert (before, len(model.requests)) == (1, 4)
