@@ -12,9 +12,9 @@ from autogen_core.tools import Tool, ToolSchema
 
 from moot.agents.context import CHARACTERS_PER_TOKEN, JournalContext, RollingDigest, created
 from moot.agents.effects import SCOPE, Codec, Effect, effect
-from moot.agents.json_text import whole_characters
 from moot.agents.openai_options import CAPS, capped, created_with, usage_wanted
 from moot.agents.prices import Price
+from moot.agents.sendable import sendable
 from moot.termination.ledger import Cost
 
 ALLOWED_OUTPUT_TOKENS = 4096
@@ -47,7 +47,7 @@ class JournalledClient(ChatCompletionClient):
         """One model call, made unless its result is recorded. The options are those of AutoGen's clients."""
 
         async def perform(sent: Options) -> CreateResult:
-            return _sendable(await self._client.create(messages, **sent))
+            return sendable(await self._client.create(messages, **sent))
 
         return await self._once(messages, options, perform)
 
@@ -70,7 +70,7 @@ class JournalledClient(ChatCompletionClient):
                     final = item
             if final is None:
                 raise RuntimeError("the model's stream ended without a result")
-            return _sendable(final)
+            return sendable(final)
 
         # a task of its own: the effect must not be torn apart by the consumer's pauses between chunks
         task = asyncio.ensure_future(self._once(messages, options, perform))
@@ -80,7 +80,8 @@ class JournalledClient(ChatCompletionClient):
                 yield chunk
             result = await task
         finally:
-            task.cancel()
+            if not task.cancelling():  # a second time would cut off how it cleans up
+                task.cancel()
         if not streamed and isinstance(result.content, str):
             yield result.content
         yield result
@@ -168,10 +169,3 @@ class JournalledClient(ChatCompletionClient):
 def _untold(result: CreateResult) -> bool:
     """Whether nobody said what the call took; what came out of a cache took nothing."""
     return not (result.usage.prompt_tokens or result.usage.completion_tokens or result.cached)
-
-
-def _sendable(result: CreateResult) -> CreateResult:
-    """A reply that other models can be sent: half a character in it would break every later request."""
-    said = {"content": result.content, "thought": result.thought}
-    mended = {k: whole_characters(text) for k, text in said.items() if isinstance(text, str)}
-    return result if mended.items() <= said.items() else result.model_copy(update=mended)

@@ -137,7 +137,8 @@ class JournalledStreamWorkbench(JournalledWorkbench, StaticStreamWorkbench):
                 yield item
             done = await task
         finally:
-            task.cancel()
+            if not task.cancelling():  # a second time would cut off how it cleans up
+                task.cancel()
         if not performed:
             for item in done.inner:
                 yield item
@@ -161,7 +162,7 @@ class JournalledStreamWorkbench(JournalledWorkbench, StaticStreamWorkbench):
 
 
 class JournalledHandoff(BaseTool[BaseModel, Any]):
-    """A hand-off tool with code of its own: its call is an effect. AutoGen's own only returns a text, and stays."""
+    """A hand-off tool with code of its own: its call is an effect."""
 
     component_provider_override = "moot.agents.journalled_tools.JournalledHandoff"
 
@@ -183,6 +184,7 @@ class JournalledHandoff(BaseTool[BaseModel, Any]):
         here = scope()
         if here is None:
             return await self._inner.run_json(args, cancellation_token, call_id)
+        args = _object(args)
 
         async def perform() -> ToolDone:
             text = self._inner.return_value_as_string(await self._inner.run_json(args, cancellation_token, call_id))
@@ -194,6 +196,28 @@ class JournalledHandoff(BaseTool[BaseModel, Any]):
     def return_value_as_string(self, value: Any) -> str:
         """A text stays as it is."""
         return value if isinstance(value, str) else self._inner.return_value_as_string(value)
+
+
+class PlainHandoff(JournalledHandoff):
+    """AutoGen's own hand-off tool, which only returns a text: no effect. What it cannot take for arguments (small
+    models give `null`) is none, and nothing is raised out of it.
+    """
+
+    component_provider_override = "moot.agents.journalled_tools.PlainHandoff"
+
+    async def run_json(self, args: Arguments, cancellation_token: CancellationToken, call_id: str | None = None) -> Any:
+        """The wrapped tool's."""
+        here = scope()
+        try:
+            return await self._inner.run_json(_object(args), cancellation_token, call_id)
+        except BaseException as error:
+            if here is not None:
+                await failed(here, f"the hand-off {self.name!r}", error)
+            raise
+
+
+def _object(given: object) -> Arguments:
+    return given if isinstance(given, Mapping) else {}
 
 
 def _content(text: str) -> dict[str, str]:

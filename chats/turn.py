@@ -135,13 +135,18 @@ async def _quiet(attempt: Attempt) -> None:
 
 
 async def _cut_off(task: asyncio.Task[BaseChatMessage], attempt: Attempt, token: CancellationToken) -> None:
-    """End the participant's work before anything is undone: it must not go on changing what is rolled back."""
-    if not task.done():
-        token.cancel()
-        if not task.cancelling():
-            task.cancel()
+    """End the participant's work before anything is undone: it must not go on changing what is rolled back.
+
+    Each task is cancelled once: a second time would cut off what it does to clean up. So the token, which cancels what
+    tasks wait for, comes after them.
+    """
+    if not task.done() and not task.cancelling():
+        task.cancel()
     leaving: set[asyncio.Task[object]] = {task, *attempt.close()} - {asyncio.current_task()}
     _, working = await asyncio.wait(leaving, timeout=LEAVE_SECONDS)
+    token.cancel()
+    if working:
+        _, working = await asyncio.wait(working, timeout=LEAVE_SECONDS / 5)
     if working:
         logging.getLogger("moot").warning(
             "%s ignores that its turn was stopped; it is left behind", attempt.turn.participant
