@@ -30,7 +30,12 @@ from moot.agents.journalled_client import JournalledClient
 from moot.agents.journalled_code import JournalledExecutor, journalled_approval
 from moot.agents.journalled_input import journalled_input
 from moot.agents.journalled_memory import JournalledMemory
-from moot.agents.journalled_tools import JournalledHandoff, JournalledStreamWorkbench, JournalledWorkbench
+from moot.agents.journalled_tools import (
+    JournalledHandoff,
+    JournalledStreamWorkbench,
+    JournalledWorkbench,
+    PlainHandoff,
+)
 from moot.agents.models import Model, own_model
 from moot.agents.people import ask_approval, ask_person
 from moot.agents.seat import Seat
@@ -92,7 +97,9 @@ class _Adoption:
         calls = ToolCalls(self.policy, self.messages)
         twin._workbench = [self._workbench(bench, calls, path) for bench in twin._workbench]
         own = own_handoffs(twin)
-        twin._handoff_tools = [JournalledHandoff(t, calls) if t.name in own else t for t in twin._handoff_tools]
+        twin._handoff_tools = [
+            (JournalledHandoff if t.name in own else PlainHandoff)(t, calls) for t in twin._handoff_tools
+        ]
         twin._memory = [JournalledMemory(memory) for memory in twin._memory] if twin._memory else twin._memory
         return twin
 

@@ -21,6 +21,7 @@ from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel, TypeAdapter
 
 from moot.agents.json_text import json_of
+from moot.agents.sendable import sendable
 
 _MESSAGE: TypeAdapter[LLMMessage] = TypeAdapter(LLMMessage)
 CHARACTERS_PER_TOKEN = 3
@@ -158,8 +159,8 @@ def _told(message: LLMMessage, said: BaseChatMessage) -> bool:
 
 
 def created(result: object) -> CreateResult:
-    """A recorded model result, as it was or from JSON."""
-    return result if isinstance(result, CreateResult) else CreateResult.model_validate(result)
+    """A recorded model result, as it was or from JSON: journals of before hold calls as the model made them."""
+    return result if isinstance(result, CreateResult) else sendable(CreateResult.model_validate(result))
 
 
 class RollingDigest:

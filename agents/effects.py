@@ -9,6 +9,7 @@ run's side is implemented in `chats`.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -21,8 +22,10 @@ from moot.termination.ledger import Cost
 T = TypeVar("T")
 Doubt = Literal["retry", "park"]
 """What becomes of an effect whose process died under way: it is made again, or a person is asked."""
-LONGEST_IDENT = 64
-"""Characters of a call's own id that stand in a key as they are."""
+_PLAIN_IDENT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+"""A call's own id that stands in a key as it is: nothing of what keys are made of (`/`, `#`, `?`, `~`) is in it, and
+nothing that cannot be written down.
+"""
 
 
 class Happened(NamedTuple, Generic[T]):
@@ -32,7 +35,9 @@ class Happened(NamedTuple, Generic[T]):
 
 
 Lookup = Callable[[str], Awaitable["Happened[T] | Doubt"]]
-"""Asks the other side, by the effect's name in the whole store, what became of it. Raising counts as not knowing."""
+"""Asks the other side, by the effect's name in the whole store, what became of it. Raising counts as `park`: a person
+is asked where the effect says what it makes of their answer (`answered`), and it is made again where it does not.
+"""
 
 
 class Codec(NamedTuple, Generic[T]):
@@ -128,13 +133,13 @@ class Scope:
 
     def key(self, kind: str, ident: str = "") -> str:
         """The key of the next effect of this kind, such as `model/0`; of a call with an id `tool/call_7`, and
-        `tool/call_7#1` where that id comes again.
+        `tool/call_7#1` where that id comes again. A digest stands for an id that is long or no plain word.
         """
         if not ident:
             count = self._seen.get(kind, 0)
             self._seen[kind] = count + 1
             return f"{self.path}{self.branch}{kind}/{count}"
-        named = f"{kind}/{ident if len(ident) <= LONGEST_IDENT and '/' not in ident else _short(ident)}"
+        named = f"{kind}/{ident if _PLAIN_IDENT.fullmatch(ident) else _short(ident)}"
         count = self._seen.get(named, 0)
         self._seen[named] = count + 1
         return f"{self.path}{self.branch}{named}" + (f"#{count}" if count else "")

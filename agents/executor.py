@@ -211,10 +211,15 @@ class ExecutorAgent(BaseChatAgent):
         """A block that was cut off runs again only in an interpreter in which no other had run: it may need what they
         left in variables.
         """
+        again = not self._worked
         if self._touched:  # what the block itself did before it was cut off must not be there when it runs again
-            await self._give_up()
-            self._lost = self._worked
-        if not self._worked:
+            try:
+                await self._give_up()
+                self._lost = self._worked
+            except Exception as error:  # noqa: BLE001 - it may still be there, and nobody could answer for the block
+                logging.getLogger("moot").warning("closing the sandbox of a block that was cut off: %s", error)
+                again = False
+        if again:
             return "retry"
         return Happened(RanBlock(language=block.language, exit_code=-1, skipped=STATE_LOST, state_lost=True))
 
@@ -252,7 +257,8 @@ class ExecutorAgent(BaseChatAgent):
             await self.shut()
         except SandboxError as error:
             logging.getLogger("moot").info("closing a lost sandbox: %s", error)
-        self._exits, self._lost, self._touched = AsyncExitStack(), True, False
+        finally:
+            self._exits, self._lost, self._touched = AsyncExitStack(), True, False
 
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
         """Forget the sandbox; the next block gets a new one."""

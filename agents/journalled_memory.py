@@ -14,6 +14,8 @@ from pydantic import TypeAdapter
 
 from moot.agents.context import hashed
 from moot.agents.effects import SCOPE, Codec, Effect, effect
+from moot.agents.json_text import snapshot
+from moot.agents.written import check_readable
 from moot.termination.ledger import NOTHING, Cost
 
 _MESSAGES: TypeAdapter[list[LLMMessage]] = TypeAdapter(list[LLMMessage])
@@ -79,11 +81,9 @@ class JournalledMemory(Memory):
 
 
 def _dump(recalled: Recalled) -> object:
-    return {
-        "added": recalled.added,
-        "memories": [_as_json(memory) for memory in recalled.memories.results],
-        "forgot": recalled.forgot,
-    }
+    memories = [_as_json(memory) for memory in recalled.memories.results]
+    check_readable("what a memory recalled", snapshot(memories))
+    return {"added": recalled.added, "memories": memories, "forgot": recalled.forgot}
 
 
 def _load(recorded: object) -> Recalled:

@@ -18,7 +18,7 @@ from moot.agents.context import JournalContext, Mark
 from moot.agents.effects import Codec, Effect, effect
 from moot.agents.journalled_code import JournalledExecutor
 from moot.agents.json_text import snapshot
-from moot.agents.written import check_written, writable
+from moot.agents.written import check_readable, check_written, writable
 from moot.termination.ledger import NOTHING, Cost
 
 Inner = BaseAgentEvent | BaseChatMessage
@@ -153,6 +153,7 @@ class Seat:
             raise RuntimeError(f"{self.name} answered with a {type(reply).__name__}")
         state, before = None, self.state
         if self.keeps_state and (after := snapshot(await self.agent.save_state())) != before:
+            check_readable(f"the state of {self.name}", after)
             self.state, state = after, json.loads(after)
         return WholeTurn(tuple(inner), reply, state, _tokens((*inner, reply)))
 

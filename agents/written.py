@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from moot.agents.json_text import json_of
+from moot.agents.json_text import json_of, read_back
 
 _AUTOGEN = "autogen_agentchat.messages"
 _PLAIN = frozenset({
@@ -18,7 +18,7 @@ only reads a journal does not wait for AutoGen.
 
 
 class Unwritable(RuntimeError):
-    """An agent said something that is no JSON, such as bytes that are no text."""
+    """An agent said something that is no JSON, such as bytes that are no text, or that nobody could read back."""
 
 
 def check_written(who: str, said: object) -> None:
@@ -26,10 +26,18 @@ def check_written(who: str, said: object) -> None:
     if _is_plain(type(said)) or not isinstance(said, BaseModel):
         return
     try:
-        json_of(said)
+        read_back(json_of(said))
     except (ValueError, TypeError, RecursionError) as error:
         kind = type(said).__name__
         raise Unwritable(f"{who} said a {kind} that cannot be written down as JSON: {error}") from error
+
+
+def check_readable(what: str, text: str) -> None:
+    """Raises Unwritable, naming what it is, if data that is JSON already could not be read back from a journal."""
+    try:
+        read_back(text)
+    except ValueError as error:
+        raise Unwritable(f"{what} cannot be written down as JSON: {error}") from error
 
 
 def writable(said: object) -> object:

@@ -1,8 +1,8 @@
 """The events of a run's journal: one model per type, and the envelope they travel in.
 
 Envelope: `{v, seq, ts, run, turn, attempt, type, participant, span, data}`. `seq` is dense and starts at 1, `ts` is
-seconds since the epoch by the store's clock, `turn` is 0 outside turns, `span` is the key of the effect an event
-belongs to. Consumers ignore types they do not know. `v` rises only on a breaking change.
+seconds since the epoch by the clock of the machine that drives the run, `turn` is 0 outside turns, `span` is the key of
+the effect an event belongs to. Consumers ignore types they do not know. `v` rises only on a breaking change.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from moot.agents.json_text import json_of
 from moot.agents.questions import Verdict
@@ -351,7 +351,7 @@ TYPES: dict[str, type[BaseModel]] = {str(m.__dict__["type"]): m for m in _MODELS
 
 
 class Event(NamedTuple):
-    """One line of the journal. `data` is one of the models above; `seq` and `ts` are given by the store."""
+    """One line of the journal. `data` is one of the models above; the driver's journal gives `seq` and `ts`."""
 
     type: str
     turn: int
@@ -383,7 +383,7 @@ class Draft:
 
 
 def dumped(data: BaseModel) -> str:
-    """An event's data as JSON. Raises PydanticSerializationError for what is no data."""
+    """An event's data as JSON that can be read back. Raises ValueError for what is no data, or could not be."""
     if isinstance(data, Unknown):
         return json.dumps(data.facts)
     place = _SAYS.get(type(data))
@@ -393,13 +393,18 @@ def dumped(data: BaseModel) -> str:
 
 
 def read(type: str, text: str) -> BaseModel:
-    """An event's data from JSON. A type that is not known gives `Unknown`."""
+    """An event's data from JSON. A type that is not known gives `Unknown`. Raises ValueError for no such data."""
     model = TYPES.get(type)
-    if model is None:
-        return Unknown(facts=json.loads(text))
-    if "\\ud" in text:  # perhaps half of a character, which pydantic's own parser refuses
-        return model.model_validate(json.loads(text))
-    return model.model_validate_json(text)
+    if model is not None and "\\ud" not in text:
+        try:
+            return model.model_validate_json(text)
+        except ValidationError:  # perhaps nested deeper than its parser goes; it is twice as fast as `json`
+            pass
+    try:
+        value = json.loads(text)  # half of a character, too, is nothing that pydantic's own parser reads
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return Unknown(facts=value) if model is None else model.model_validate(value)
 
 
 class _Envelope(BaseModel):
@@ -407,7 +412,7 @@ class _Envelope(BaseModel):
 
     v: int = Field(VERSION, description="Version of the envelope; every older one can still be read.")
     seq: int = Field(description="Dense, from 1.")
-    ts: float = Field(description="Seconds since the epoch by the store's clock.")
+    ts: float = Field(description="Seconds since the epoch by the clock of the machine that drives the run.")
     run: str
     turn: int = Field(description="0 outside turns.")
     attempt: int = Field(description="Which try at the turn; only the one that finished counts.")
