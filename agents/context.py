@@ -11,11 +11,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from operator import is_not
 from typing import Any, NamedTuple
 
 from autogen_agentchat.messages import BaseChatMessage
 from autogen_core import Image
-from autogen_core.model_context import ChatCompletionContext
+from autogen_core.model_context import (
+    BufferedChatCompletionContext,
+    ChatCompletionContext,
+    HeadAndTailChatCompletionContext,
+    TokenLimitedChatCompletionContext,
+    UnboundedChatCompletionContext,
+)
 from autogen_core.models import AssistantMessage, CreateResult, LLMMessage, UserMessage
 from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel, TypeAdapter
@@ -24,6 +31,11 @@ from moot.agents.json_text import json_of
 from moot.agents.sendable import sendable
 
 _MESSAGE: TypeAdapter[LLMMessage] = TypeAdapter(LLMMessage)
+_ONLY_GROW = frozenset({
+    BufferedChatCompletionContext, HeadAndTailChatCompletionContext, TokenLimitedChatCompletionContext,
+    UnboundedChatCompletionContext,
+})  # fmt: skip
+"""AutoGen's own: whatever they show, they keep all. One of the user's may drop old messages where it stands."""
 CHARACTERS_PER_TOKEN = 3
 """A cautious estimate that needs neither a tokenizer nor the network; English is nearer to 4."""
 
@@ -40,10 +52,14 @@ class Hashed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where a context stood before a turn. `clear()` makes a new list, so the old one is still good to go back to."""
+    """Where a context stood before a turn. `clear()` makes a new list, so the old one is still good to go back to.
+
+    `before` is a copy of it, where the context is of a kind that may change what it holds.
+    """
 
     messages: list[LLMMessage]
     length: int
+    before: tuple[LLMMessage, ...] | None = None
 
 
 def hashed(message: LLMMessage) -> Hashed:
@@ -68,12 +84,17 @@ class JournalContext(ChatCompletionContext):
         self._owner = owner
         self._inner = copy.copy(inner)
         self._inner._messages = list(inner._messages)
+        self._only_grows = type(inner) in _ONLY_GROW
+        self._alive: list[LLMMessage] = []
+        """What was added since the mark, though it may be dropped again: an `id` must stay its owner's."""
         self.hashes = {id(m): hashed(m) for m in self._inner._messages}
 
     async def add_message(self, message: LLMMessage) -> None:
         """Add to the end."""
         await self._inner.add_message(message)
         self.hashes[id(message)] = hashed(message)
+        if not self._only_grows:
+            self._alive.append(message)
 
     async def get_messages(self) -> list[LLMMessage]:
         """What the model is to see."""
@@ -95,11 +116,20 @@ class JournalContext(ChatCompletionContext):
 
     def mark(self) -> Mark:
         """Where the context stands now."""
-        return Mark(self._inner._messages, len(self._inner._messages))
+        held = self._inner._messages
+        if self._only_grows:
+            return Mark(held, len(held))
+        self._rehash()
+        return Mark(held, len(held), tuple(held))
 
     def rollback(self, mark: Mark) -> None:
-        """Undo what an attempt added."""
+        """Undo what an attempt added, and what it changed."""
         kept = mark.messages
+        if mark.before is not None:
+            kept[:] = mark.before
+            self._inner._messages = kept
+            self._rehash()
+            return
         for message in kept[mark.length :]:
             self.hashes.pop(id(message), None)
         del kept[mark.length :]
@@ -109,16 +139,19 @@ class JournalContext(ChatCompletionContext):
 
     def added(self, mark: Mark, inbox: Sequence[BaseChatMessage], results: Mapping[int, str]) -> list[object]:
         """What came after the mark: a number is a message of the inbox, a string the key of a recorded result, None
-        first of all where everything before was forgotten, else the message.
+        first of all where everything before was forgotten or is not as it was, else the message.
 
         `results` maps `id(content)` of the results of this turn to their keys.
         """
-        unread, forgot = 0, self._inner._messages is not mark.messages
+        unread, forgot = 0, self._changed(mark)
         out: list[object] = [None] if forgot else []
         start = 0 if forgot else mark.length
+        known = {id(message) for message in mark.before or ()}
         for message in self._inner._messages[start:]:
             key = results.get(id(message.content)) if type(message) is AssistantMessage else None
-            if key is not None and _of_model(key):
+            if id(message) in known:  # of an earlier turn, though its words may be one object with those of this one
+                out.append(message.model_dump(mode="json"))
+            elif key is not None and _of_model(key):
                 out.append(key)
             elif unread < len(inbox) and _told(message, inbox[unread]):
                 out.append(unread)
@@ -126,6 +159,18 @@ class JournalContext(ChatCompletionContext):
             else:
                 out.append(message.model_dump(mode="json"))
         return out
+
+    def _changed(self, mark: Mark) -> bool:
+        """Whether the messages before the mark are other ones now."""
+        held = self._inner._messages
+        if held is not mark.messages or mark.before is None:
+            return held is not mark.messages
+        return len(held) < mark.length or any(map(is_not, held, mark.before))
+
+    def _rehash(self) -> None:
+        """Forget the digests of messages that are gone: another one may come to have their `id`."""
+        self.hashes = {id(m): self.hashes.get(id(m)) or hashed(m) for m in self._inner._messages}
+        self._alive = []
 
     async def restore(
         self, added: Sequence[object], inbox: Sequence[BaseChatMessage], results: Mapping[str, object]
