@@ -9,9 +9,9 @@ told, and ends the attempt. So it is with limits, a lost claim, and a question t
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import NoReturn, TypeVar
 
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, ModelClientStreamingChunkEvent
@@ -36,6 +36,7 @@ from moot.chats.events import (
 from moot.chats.journal import Journal
 from moot.chats.state import OpenTurn, Recorded, State
 from moot.chats.store import Blobs
+from moot.chats.underway import UnderWay
 from moot.termination.ledger import NOTHING, Cost
 from moot.termination.outcome import Stop
 
@@ -66,28 +67,13 @@ class Attempt:
         """Of each result, and of a model's words: its `id` to its key, so that later events can refer to it."""
         self._kept: list[object] = []
         self.cause = ""
-        self.error: BaseException | None = None
-        self.wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Resolved when the driver is to look: the participant is done, waits for a person, or cannot go on."""
-        self.spoken = False
-        """Whether the participant has said its last word."""
-        self.waiting: dict[str, None] = {}
-        """The requests that are waited for."""
-        self.running = 0
-        """Effects, and other things outside, that are under way."""
-        self._refused: LimitHit | None = None
-        """The limit that forbids another effect; what is under way may still end."""
-        self._blocked: list[asyncio.Future[NoReturn]] = []
-        self._tasks: set[asyncio.Task[object]] = set()
-        """Those that perform something now."""
-        self._owned: set[asyncio.Task[object]] = set()
-        self._closed = False
-        journal.on_failure.add(self._broken)
+        self.under_way = UnderWay()
+        journal.on_failure.add(self.under_way.broken)
 
     @property
     def closed(self) -> bool:
         """Whether the attempt is over."""
-        return self._closed
+        return self.under_way.closed
 
     @property
     def limited(self) -> bool:
@@ -102,7 +88,7 @@ class Attempt:
 
     async def once(self, key: str, effect: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
         """Perform unless a result is recorded."""
-        if self._closed:
+        if self.under_way.closed:
             raise _over()
         old = self.turn.recorded.get(key)
         if old is not None and old.digest != effect.digest:
@@ -117,16 +103,13 @@ class Attempt:
                 if found is not None:
                     return self._known(key, found.result)
         if stop := self._state.ledger.refuse(effect.reserve, self.turn.number):
-            await self._refuse(LimitHit(stop))
+            await self.under_way.refuse(LimitHit(stop))
         return await self._perform(key, effect, perform)
 
     async def _perform(self, key: str, effect: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
         reserved = _spent(effect.reserve)
         self._record(EffectIntended(key=key, kind=effect.kind, digest=effect.digest, reserved=reserved), key)
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-        self.running += 1
+        task = self.under_way.begin()
         name = NAME.set(self._name(key))
         performed = False
         try:
@@ -142,7 +125,7 @@ class Attempt:
             raise
         finally:
             NAME.reset(name)
-            self._less(task)
+            self.under_way.end(task)
         self._record(done, key)
         self._journal.soon()
         return self._known(key, result)
@@ -204,7 +187,7 @@ class Attempt:
 
     async def ask(self, key: str, question: Question) -> Decision:
         """A person's decision about exactly this; where there is none yet, the attempt ends here."""
-        if self._closed:
+        if self.under_way.closed:
             raise _over()
         if inside := NAME.get():  # it could never become quiet: the effect would be under way all the time
             raise RuntimeError(f"a person cannot be asked in the middle of {inside}: ask before it, or after")
@@ -223,43 +206,21 @@ class Attempt:
             )  # fmt: skip
             with self.busy():
                 await self._commit()
-        self.waiting[key] = None
-        if not self.running:
-            self.awaken()
-        await self._never()
+        await self.under_way.wait_for(key)
         raise AssertionError("unreachable")
 
     def own(self, task: asyncio.Task[object]) -> None:
         """End that task with the attempt."""
-        self._owned.add(task)
-        task.add_done_callback(self._owned.discard)
+        self.under_way.own(task)
 
-    @contextlib.contextmanager
-    def busy(self) -> Iterator[None]:
+    def busy(self) -> AbstractContextManager[None]:
         """The turn is not quiet meanwhile."""
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-        self.running += 1
-        try:
-            yield
-        finally:
-            self._less(task)
-
-    def _less(self, task: asyncio.Task[object] | None) -> None:
-        if task is not None:
-            self._tasks.discard(task)
-        self.running -= 1
-        if not self.running:
-            if self._refused is not None:
-                self._broken(self._refused)
-            elif self.waiting:
-                self.awaken()
+        return self.under_way.busy()
 
     @property
     def asked(self) -> tuple[str, ...]:
         """The ids of the requests that are waited for."""
-        return tuple(r.id for r in self._state.requests.open.values() if r.key in self.waiting)
+        return tuple(r.id for r in self._state.requests.open.values() if r.key in self.under_way.waiting)
 
     def note(self, type: str, data: Mapping[str, object]) -> None:
         """Journal something that happened in this turn."""
@@ -286,44 +247,13 @@ class Attempt:
 
     async def fail(self, error: BaseException) -> NoReturn:
         """End the attempt here. An exception could be swallowed by the agent's own code: tell the driver instead."""
-        self._broken(error)
-        await self._never()
-
-    async def _refuse(self, limit: LimitHit) -> NoReturn:
-        """End the attempt once what is under way has ended: it is paid for."""
-        self._refused = self._refused or limit
-        if not self.running:
-            self._broken(self._refused)
-        await self._never()
-
-    async def _never(self) -> NoReturn:
-        stuck: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
-        self._blocked.append(stuck)
-        await stuck
+        await self.under_way.fail(error)
         raise AssertionError("unreachable")
 
-    def _broken(self, error: BaseException) -> None:
-        self.error = self.error or error
-        self.awaken()
-
-    def awaken(self) -> None:
-        """Tell the driver to look."""
-        if not self.wake.done():
-            self.wake.set_result(None)
-
     def close(self) -> set[asyncio.Task[object]]:
-        """End every branch that is stuck or still running; tasks an agent made do not die with its turn. Those that
-        have yet to leave.
-        """
-        self._closed = True
-        self._journal.on_failure.discard(self._broken)
-        for future in self._blocked:
-            future.cancel()
-        working = {task for task in self._tasks | self._owned if not task.done()}
-        for task in working:
-            if not task.cancelling():  # a second cancel would cut off how it cleans up
-                task.cancel()
-        return working
+        """Nothing more is heard of it. The tasks that have yet to leave."""
+        self._journal.on_failure.discard(self.under_way.broken)
+        return self.under_way.close()
 
     async def _commit(self) -> None:
         try:
@@ -369,7 +299,7 @@ class Attempt:
         return f"{self._state.run}/{self.turn.number}/{key}"
 
     def _record(self, data: BaseModel, span: str) -> None:
-        if self._closed:
+        if self.under_way.closed:
             raise _over()
         turn = self.turn
         self._state.apply(self._journal.stage(data, turn.number, self.number, turn.participant, span=span))

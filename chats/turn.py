@@ -21,8 +21,6 @@ from moot.termination.outcome import Outcome, Stop
 
 LEAVE_SECONDS = 0.5
 """What a participant that is cut off gets to leave; one that will not is left behind."""
-GRACE_STEPS = 20
-"""Steps of the event loop: so long a branch may take from one effect to its next before the turn counts as quiet."""
 _STARTED = TurnStarted()
 
 
@@ -79,14 +77,11 @@ class TurnTaker:
         if limit is not None:
             alarm = asyncio.get_running_loop().call_later(max(0.0, limit - used), _time_over, attempt, limit)
         try:
-            await attempt.wake
-            while not attempt.spoken and attempt.error is None:
-                await _quiet(attempt)
+            if not await attempt.under_way.spoke():
+                raise Waits(attempt.asked)
         finally:
             if alarm is not None:
                 alarm.cancel()
-        if attempt.error is not None:
-            raise attempt.error
         if not task.done():  # it woke us as the last thing it did
             await asyncio.wait({task})
         if task.cancelled():
@@ -100,8 +95,7 @@ class TurnTaker:
         try:
             return await seat.speak(inbox, token, attempt.heard)
         finally:
-            attempt.spoken = True
-            attempt.awaken()
+            attempt.under_way.said()
 
     def _undone(self, turn: OpenTurn, attempt: Attempt, error: BaseException) -> BaseException:
         """Record what ended the attempt; what the driver is to raise."""
@@ -120,18 +114,6 @@ class TurnTaker:
 
     def _record(self, data: TurnFinished | TurnFailed | TurnAbandoned, turn: OpenTurn) -> None:
         self._state.apply(self._journal.stage(data, turn.number, turn.attempts, turn.participant))
-
-
-async def _quiet(attempt: Attempt) -> None:
-    """Raises Waits when nothing of the attempt is under way but questions; returns when there is something to see."""
-    for _ in range(GRACE_STEPS):
-        await asyncio.sleep(0)
-        if attempt.spoken or attempt.error is not None:
-            return
-    if not attempt.running:
-        raise Waits(attempt.asked)
-    attempt.wake = asyncio.get_running_loop().create_future()
-    await attempt.wake
 
 
 async def _cut_off(task: asyncio.Task[BaseChatMessage], attempt: Attempt, token: CancellationToken) -> None:
@@ -155,8 +137,7 @@ async def _cut_off(task: asyncio.Task[BaseChatMessage], attempt: Attempt, token:
 
 def _time_over(attempt: Attempt, limit: float) -> None:
     reason = f"{limit:g} seconds of work are over"
-    attempt.error = attempt.error or LimitHit(Stop("limits.seconds", reason, Outcome.LIMIT, attempt.turn.number))
-    attempt.awaken()
+    attempt.under_way.broken(LimitHit(Stop("limits.seconds", reason, Outcome.LIMIT, attempt.turn.number)))
 
 
 def _words(error: BaseException) -> str:
