@@ -34,7 +34,8 @@ from moot.chats.events import (
     Warned,
 )  # fmt: skip
 from moot.chats.journal import Journal
-from moot.chats.state import OpenTurn, Recorded, State
+from moot.chats.open_turn import OpenTurn, Recorded
+from moot.chats.state import State
 from moot.chats.store import Blobs
 from moot.chats.underway import UnderWay
 from moot.termination.ledger import NOTHING, Cost

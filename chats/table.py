@@ -26,9 +26,10 @@ from moot.chats.events import (
 )  # fmt: skip
 from moot.chats.hearing import Hearing
 from moot.chats.journal import Journal
+from moot.chats.open_turn import Gained
 from moot.chats.result import ResultSpec, result_of
 from moot.chats.speakers import Choice, SpeakerPolicy
-from moot.chats.state import Gained, State
+from moot.chats.state import State
 from moot.chats.turn import TurnFailure, TurnTaker, Waits
 from moot.termination.outcome import Outcome, Stop
 from moot.termination.rules import Rule

@@ -15,7 +15,8 @@ from moot.chats.attempt import Attempt, LimitHit
 from moot.chats.errors import StoreError
 from moot.chats.events import TurnAbandoned, TurnFailed, TurnFinished, TurnStarted
 from moot.chats.journal import Journal
-from moot.chats.state import OpenTurn, State
+from moot.chats.open_turn import OpenTurn
+from moot.chats.state import State
 from moot.chats.store import Blobs
 from moot.termination.outcome import Outcome, Stop
 
