@@ -33,15 +33,19 @@ def json_of(model: BaseModel) -> str:
     return text
 
 
+def data_of(model: BaseModel) -> object:
+    """A model as JSON values. Raises ValueError for what is no data."""
+    try:
+        return model.model_dump(mode="json")
+    except UnicodeEncodeError:  # half of a character in a key
+        return json.loads(snapshot(model.model_dump()))
+
+
 def _dumped(model: BaseModel) -> str:
     try:
         return model.model_dump_json()
     except PydanticSerializationError:
-        pass
-    try:
-        return json.dumps(model.model_dump(mode="json"))
-    except UnicodeEncodeError:  # half of a character in a key
-        return _ENCODER.encode(model.model_dump())
+        return json.dumps(data_of(model))
 
 
 def _may_hold_huge_number(text: str) -> bool:

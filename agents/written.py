@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from moot.agents.json_text import json_of, read_back
+from moot.agents.json_text import data_of, json_of, read_back
 
 _AUTOGEN = "autogen_agentchat.messages"
 _PLAIN = frozenset({
@@ -44,7 +44,7 @@ def writable(said: object) -> object:
     """A message as it is to be given to pydantic's JSON, which takes NaN and infinity for null in fields of type
     `float`: where there may be such, what `json` can write.
     """
-    return said if _is_plain(type(said)) or not isinstance(said, BaseModel) else said.model_dump(mode="json")
+    return said if _is_plain(type(said)) or not isinstance(said, BaseModel) else data_of(said)
 
 
 def _is_plain(kind: type) -> bool:

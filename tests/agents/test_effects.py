@@ -58,3 +58,20 @@ async def test_a_recorded_result_is_served_and_nothing_is_performed(conversation
     in_turn(conversation)
     assert await effect(request(), words) == "what it was"
     assert conversation.results == {}
+
+
+def test_no_two_ids_of_calls_ever_share_a_key(conversation: FakeConversation) -> None:
+    scope = Scope(conversation)
+    idents = ["a", "a", "a#1", "a?0", "~a", "a/b", "a b", "\ud800", "\ufffd", "ä", "a" * 65, "a" * 66, "a\n", "a"]
+    keys = [scope.key("tool", ident) for ident in idents]
+    assert len(set(keys)) == len(keys)
+    assert keys[:2] == ["tool/a", "tool/a#1"]
+    for key in keys:
+        assert key.isascii()
+        assert key.count("/") == 1
+
+
+def test_plain_ids_stand_in_keys_as_they_are(conversation: FakeConversation) -> None:
+    scope = Scope(conversation)
+    for ident in ("call_7", "functions.add:0", "toolu_01-X", "a" * 64):
+        assert scope.key("tool", ident) == f"tool/{ident}"

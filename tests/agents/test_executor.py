@@ -305,6 +305,44 @@ async def test_a_block_that_was_cut_off_in_this_process_finds_no_trace_of_itself
     assert (report.exit_code, report.state_lost) == (0, False)
 
 
+async def test_a_block_that_was_cut_off_is_not_run_again_where_its_sandbox_cannot_be_closed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    began, closed = asyncio.Event(), 0
+
+    async def slow() -> Execution:
+        if not began.is_set():
+            began.set()
+            await asyncio.Event().wait()
+        return OK
+
+    class Stuck(Fake):
+        @asynccontextmanager
+        async def _opened(self, files: dict[str, bytes]) -> AsyncIterator[FakeBox]:
+            nonlocal closed
+            async with super()._opened(files) as box:
+                yield box
+            closed += 1
+            if closed == 1:
+                raise OSError("docker does not answer")
+
+    agent = agent_of(Stuck(lambda *_: slow()))
+    in_turn(FakeConversation())
+    agent.open(Workplace("run", {}))
+    task = asyncio.ensure_future(turn(agent, ("coder", code("a()"))))
+    await began.wait()
+    task.cancel()
+    await asyncio.wait({task})
+    in_turn(FakeConversation({"code/0": IN_DOUBT}))
+    (report,) = await turn(agent, ("coder", code("a()")))
+    assert closed == 1
+    assert "docker does not answer" in caplog.text
+    assert (report.skipped, report.state_lost) == (STATE_LOST, True)
+    (after,) = await turn(agent, ("coder", code("b()")))
+    await agent.shut()
+    assert (after.exit_code, after.state_lost, closed) == (0, True, 2)
+
+
 async def test_in_a_real_box_a_block_that_was_cut_off_is_told_and_the_next_one_has_files_and_no_variables() -> None:
     agent = ExecutorAgent(Executor(name="runner", sandbox=Docker()))
     conversation = FakeConversation()

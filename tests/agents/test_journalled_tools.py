@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import pytest
 from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.base import Handoff
-from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, StructuredMessage, TextMessage
+from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, HandoffMessage, StructuredMessage, TextMessage
 from autogen_agentchat.tools import AgentTool
-from autogen_core import CancellationToken
+from autogen_core import CancellationToken, FunctionCall
 from autogen_core.models import FunctionExecutionResultMessage, LLMMessage, UserMessage
 from autogen_core.tools import (
     BaseStreamTool,
@@ -461,3 +461,32 @@ def test_a_text_is_no_set_of_names() -> None:
     with pytest.raises(ValueError, match=r"approve takes the names of tools, such as {'deploy'}; got a text"):
         ToolPolicy(approve="deploy")  # type: ignore[arg-type]
     assert ToolPolicy(approve=["deploy"]).named == {"deploy"}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("arguments", ["null", "[1]", '"x"', "3", "{}", '{"reason": "x"}'])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_hand_off_is_made_whatever_the_model_gives_for_its_arguments(arguments: str, stream: bool) -> None:
+    in_turn(conversation := FakeConversation())
+    model = Counting(lambda *_: [FunctionCall("h", arguments, "transfer_to_b")])
+    agent = AssistantAgent("a", model, handoffs=["b"], model_client_stream=stream)
+    reply = await asyncio.wait_for(speak(adopt(agent)), 10)
+    assert isinstance(reply, HandoffMessage)
+    assert reply.target == "b"
+    assert list(conversation.effects) == ["model/0"]
+
+
+@pytest.mark.parametrize(
+    "arguments", ['{"item": ' + "[" * 3000 + "]" * 3000 + "}", '{"item": ' + "9" * 5000 + "}"], ids=["deep", "huge"]
+)
+async def test_a_model_is_told_of_arguments_that_nobody_can_read(arguments: str) -> None:
+    in_turn(FakeConversation())
+    shop = Shop()
+    wish: Words = [FunctionCall("c1", arguments, "order")]
+    model = Counting(lambda messages, _: wish if isinstance(messages[-1], UserMessage) else "done")
+    agent = AssistantAgent("a", model, tools=[shop.order], reflect_on_tool_use=True)
+    reply = await asyncio.wait_for(speak(adopt(agent)), 10)
+    assert reply.to_text() == "done"
+    told = model.requests[1][-1]
+    assert isinstance(told, FunctionExecutionResultMessage)
+    assert told.content[0].is_error
+    assert shop.orders == []

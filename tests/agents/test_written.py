@@ -79,3 +79,51 @@ async def test_numbers_without_bounds_survive_in_replies_and_states(conversation
     assert isinstance(again, StructuredMessage)
     assert again.content == lived.content == Number(number=-INFINITE)  # type: ignore[attr-defined]
     assert json.loads(seat.state or "")["best"] == INFINITE
+
+
+class Deep(BaseModel):
+    tree: object
+
+
+def nested(levels: int) -> object:
+    tree: object = []
+    for _ in range(levels):
+        tree = [tree]
+    return tree
+
+
+class Brooding(Scripted):
+    """Has come to a state, or a reply, of that kind."""
+
+    def __init__(self, state: object = None, reply: object = None) -> None:
+        super().__init__("a", lambda *_: StructuredMessage[Deep](content=Deep(tree=reply), source="a"))
+        self.state = state
+
+    async def save_state(self) -> Mapping[str, Any]:
+        return {"tree": self.state} if self.spoken else {}
+
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        return (StructuredMessage[Deep],)
+
+
+@pytest.mark.parametrize("hostile", [nested(220), nested(300), 10**4300], ids=["220", "300", "huge"])
+async def test_what_nobody_could_read_back_fails_the_turn_and_says_so(
+    hostile: object, conversation: FakeConversation
+) -> None:
+    for agent in (Brooding(state=hostile), Brooding(reply=hostile)):
+        in_turn(conversation)
+        with pytest.raises((Unwritable, ValueError), match=r"nested|digits|depth"):
+            await speak(adopt(agent))
+        assert "turn/0" not in conversation.results
+
+
+@pytest.mark.parametrize("hostile", [nested(190), 10**4299, {"": {"\ud800": "\udfff"}}], ids=["190", "large", "half"])
+async def test_what_can_be_read_back_survives_in_replies_and_states(
+    hostile: object, conversation: FakeConversation
+) -> None:
+    in_turn(conversation)
+    await speak(adopt(Brooding(state=hostile, reply=hostile)))
+    recorded = conversation.journalled()["turn/0"]
+    assert isinstance(recorded, dict)
+    assert recorded["state"]["tree"] == recorded["reply"]["content"]["tree"] == hostile

@@ -137,6 +137,79 @@ def test_text_that_is_only_shown_is_no_event() -> None:
     assert not isinstance(Draft(1, 1, "anna", "token", "wo"), Event)
 
 
+def nested(levels: int) -> object:
+    tree: object = {}
+    for level in range(levels):
+        tree = [tree] if level % 2 else {"x": tree}
+    return tree
+
+
+HOSTILE: dict[str, object] = {
+    "deep": nested(200),
+    "deeper than pydantic reads": nested(240),
+    "no number": [float("nan"), float("inf"), -float("inf")],
+    "half in a value": ["\ud800", "\udfff\ud83d", "\ud83d\ude00"],
+    "half in a key": {"\ud800": {"\udfff": 1}},
+    "spelled": "a\\ud800b",
+    "large number": 10**4299,
+    "empty keys": {"": {"": [{}, [], "", None]}},
+    "deep and half": [nested(210), {"\ud83d": "\ud83d"}],
+    "control": "\x00\x1b\u2028",
+    "tiny": 5e-324,
+    "digits": "9" * 10_000,
+}
+UNREADABLE: dict[str, object] = {
+    "too deep": nested(300),
+    "much too deep": nested(3_000),
+    "huge number": 10**4300,
+    "huger, at an odd place": {"x" * 1234: [-(10**6000)]},
+}
+
+
+def hostile(data: BaseModel, content: object) -> BaseModel | None:
+    """The event with that content wherever it takes any, and in its texts where it is one; None where there is none."""
+    anywhere: dict[str, object] = {
+        "<class 'object'>": content, "dict[str, object]": {"x": content}, "dict[str, object] | None": {"x": content},
+        "dict[str, list[object]]": {"": [content, 0]},
+    }  # fmt: skip
+    if isinstance(content, str):
+        anywhere |= {"<class 'str'>": content, "tuple[str, ...]": (content, content), "dict[str, str]": {"x": content}}
+    kinds = {name: str(field.annotation).replace("typing.", "") for name, field in type(data).model_fields.items()}
+    changed = {name: anywhere[kind] for name, kind in kinds.items() if kind in anywhere}
+    return data.model_copy(update=changed) if changed else None
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_whatever_is_written_in_whatever_type_of_event_is_read_back(content: object) -> None:
+    tried = 0
+    for data in filter(None, (hostile(example, content) for example in EXAMPLES)):
+        back = read(data.type, dumped(data))  # type: ignore[attr-defined]
+        assert type(back) is type(data)
+        assert same(back) == same(data), type(data)
+        tried += 1
+    assert tried >= (len(EXAMPLES) - 2 if isinstance(content, str) else 8)
+
+
+@pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE)
+def test_what_could_not_be_read_back_is_refused_before_it_is_written(content: object) -> None:
+    tried = 0
+    for data in filter(None, (hostile(example, content) for example in EXAMPLES)):
+        with pytest.raises(ValueError, match=r"depth|digits|[Cc]ircular"):
+            dumped(data)
+        tried += 1
+    assert tried >= 8
+
+
+def test_a_line_that_is_nested_beyond_reading_is_damaged_and_no_crash() -> None:
+    for kind in ("warning", "from.the.future"):
+        with pytest.raises(ValueError, match="nested too deeply"):
+            read(kind, '{"text": "", "facts": {"x": ' + "[" * 100_000 + "]" * 100_000 + "}}")
+
+
+def same(data: BaseModel) -> str:
+    return json.dumps(data.model_dump(), default=str)
+
+
 def fits(value: object, schema: Any, root: Any) -> list[str]:
     """What does not fit: the part of JSON Schema that our models use."""
     if "$ref" in schema:
