@@ -75,6 +75,6 @@ def test_a_thought_is_mended_beside_calls_that_are_whole() -> None:
 
 def test_calls_in_a_journal_of_before_are_mended_as_they_are_read() -> None:
     recorded = reply(FunctionCall("1", deep(3_000), "f")).model_dump(mode="json")
-    (call,) = created(recorded).content
+    call = created(recorded).content[0]
     assert isinstance(call, FunctionCall)
     assert "nested" in call.arguments
