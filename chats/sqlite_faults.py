@@ -24,6 +24,11 @@ def fault(path: Path, error: Exception) -> StoreError:
     return error if isinstance(error, StoreError) else StoreError(f"{path}: {error}{_advice(error)}")
 
 
+def is_busy(error: Exception) -> bool:
+    """Whether another process keeps the file, for now."""
+    return _code(error).startswith("SQLITE_BUSY")
+
+
 def cannot_open(path: Path, error: Exception) -> StoreError:
     """The same while a file is opened."""
     if isinstance(error, StoreError):
@@ -36,5 +41,8 @@ def cannot_open(path: Path, error: Exception) -> StoreError:
 
 
 def _advice(error: Exception) -> str:
-    name = getattr(error, "sqlite_errorname", "") if isinstance(error, sqlite3.Error) else ""
-    return next((f"; {advice}" for code, advice in _ADVICE.items() if name.startswith(code)), "")
+    return next((f"; {advice}" for code, advice in _ADVICE.items() if _code(error).startswith(code)), "")
+
+
+def _code(error: Exception) -> str:
+    return str(getattr(error, "sqlite_errorname", "")) if isinstance(error, sqlite3.Error) else ""

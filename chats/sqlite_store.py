@@ -68,7 +68,8 @@ class SqliteStore:
         """Of the runs that are driven here, as they were last written. Used in the writer's thread alone."""
         self._news = News()
         self._looker = Looker(self._news, clock)
-        self._writer = Writer(connect(path, synchronous, patience_seconds), path, self._looker, self._heads.clear)
+        db = connect(path, synchronous, patience_seconds)
+        self._writer = Writer(db, path, self._looker, forget=self._heads.clear, patience_seconds=patience_seconds)
 
     async def create(self, run: str, chat: str, *, parent: str = "", base: int = 0) -> None:
         """A new run with an empty journal."""
