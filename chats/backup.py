@@ -60,3 +60,5 @@ def _copy_content(blobs: FileBlobs, copy: FileBlobs) -> None:
             shutil.copyfileobj(source, file, 1 << 20)
             file.flush()
             os.fsync(file.fileno())
+    for folder in (*copy.folder.glob("??"), copy.folder) if copy.folder.is_dir() else ():
+        sync_folder(folder)

@@ -25,14 +25,28 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 _WRITING = ".new-"
 
 
+def sync_folder(folder: Path) -> None:
+    """A rename is durable only when its folder is. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 class FileBlobs:
     """One file per content under `folder/ab/cdef...`, written beside and renamed, so that a name means whole
-    content.
+    content. `sync` makes the entries of a folder durable.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, folder: Path, clock: Callable[[], float] = time.time, *, sync: Callable[[Path], None] = sync_folder
+    ) -> None:
         self.folder = folder
         self._clock = clock
+        self._sync = sync
+        self._entered = set[Path]()
+        """Folders of which this object knows that they are durable in those above them."""
 
     async def put(self, data: bytes) -> str:
         """Durable when this returns."""
@@ -94,9 +108,18 @@ class FileBlobs:
             with self.steady():
                 if not _renewed(path, len(data)):
                     _write(path, data)
+                self._sync(path.parent)  # also for what was there: whoever renamed it may not have come so far
+            self._enter(path.parent)
         except OSError as error:
             raise StoreError(f"cannot keep {len(data)} bytes in {self.folder}: {error.strerror}") from error
         return digest
+
+    def _enter(self, folder: Path) -> None:
+        """Make the folders that content lies in durable, whoever made them; once in the life of this object."""
+        for inner in (folder, self.folder):
+            if inner not in self._entered:
+                self._sync(inner.parent)
+                self._entered.add(inner)
 
     def _get(self, digest: str) -> bytes:
         try:
@@ -176,7 +199,6 @@ def _write(path: Path, data: bytes) -> None:
     except BaseException:
         Path(beside).unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 def _unlinked(path: Path) -> int:
@@ -186,12 +208,3 @@ def _unlinked(path: Path) -> int:
     except OSError:  # somebody else's, or gone: it takes no room of ours
         return 0
     return size
-
-
-def sync_folder(folder: Path) -> None:
-    """A rename is durable only when its folder is. Raises OSError."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -48,7 +48,7 @@ async def test_missing_content_is_told(tmp_path: Path) -> None:
 async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, place: str) -> None:
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(StoreError, match="cannot keep 4000 bytes in"):
+    with pytest.raises(StoreError, match=r"cannot keep 4000 bytes in"):
         await FileBlobs(Path(place.format(file=file))).put(DATA)
 
 
@@ -127,3 +127,37 @@ async def test_who_puts_waits_until_what_is_old_was_dropped(tmp_path: Path) -> N
         assert blobs.drop([digest]) == len(DATA)
     assert await putting == digest
     assert await blobs.get(digest) == DATA
+
+
+def durable(syncs: list[Path], path: Path, top: Path) -> bool:
+    """Whether every folder from the content's own up to the top was synced."""
+    return {path.parent, *path.parent.parents} & set(syncs) >= {path.parent, path.parent.parent, top}
+
+
+async def test_content_is_durable_with_every_folder_that_was_made_for_it(tmp_path: Path) -> None:
+    syncs: list[Path] = []
+    blobs = FileBlobs(tmp_path / "blobs", sync=syncs.append)
+    path = blobs.path(await blobs.put(DATA))
+    assert durable(syncs, path, tmp_path)
+
+
+async def test_content_that_somebody_else_has_just_put_is_durable_when_the_second_put_returns(tmp_path: Path) -> None:
+    first: list[Path] = []
+    path = FileBlobs(tmp_path / "blobs").path(await FileBlobs(tmp_path / "blobs", sync=first.append).put(DATA))
+    second: list[Path] = []
+    blobs = FileBlobs(tmp_path / "blobs", sync=second.append)  # as another process, that knows of nobody's syncs
+    await blobs.put(DATA)
+    assert durable(second, path, tmp_path)
+    await blobs.put(DATA)
+    assert second[3:] == [path.parent]  # by then only the entry may be another's
+
+
+async def test_a_folder_that_cannot_be_made_durable_is_told_each_time(tmp_path: Path) -> None:
+    def fails(folder: Path) -> None:
+        if folder == tmp_path / "blobs":
+            raise OSError(5, "Input/output error")
+
+    blobs = FileBlobs(tmp_path / "blobs", sync=fails)
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"cannot keep 4000 bytes in .*: Input/output error"):
+            await blobs.put(DATA)
