@@ -48,7 +48,7 @@ def test_no_file_names_the_hosts_of_a_package_registry() -> None:
     assert sorted(set(named)) == []
 
 
-@pytest.mark.parametrize("script", ["setup", "demo", "test", "check", "lock", "../.ci/run"])
+@pytest.mark.parametrize("script", ["setup", "demo", "test", "check", "lock", "crash", "../.ci/run"])
 def test_every_script_can_be_run_and_is_bash_without_mistakes(script: str) -> None:
     file = ROOT / "scripts" / script
     assert os.access(file, os.X_OK)

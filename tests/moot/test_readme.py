@@ -159,8 +159,15 @@ def test_the_sample_that_follows_a_run_shows_each_turn(environment: dict[str, st
     assert printed[4].endswith("limit 4 turns taken")
 
 
+def test_the_sample_that_kills_a_chat_everywhere_finds_no_difference(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    printed = execute(python_sample("crash_everywhere"), environment, tmp_path)
+    assert re.fullmatch(r"killed at [1-9]\d* points: the same end each time\n", printed), printed
+
+
 def test_every_python_sample_is_tested_here() -> None:
-    assert len(fenced("python")) == 6
+    assert len(fenced("python")) == 7
 
 
 def test_the_chat_file_is_valid_and_runs(environment: dict[str, str], tmp_path: Path) -> None:
