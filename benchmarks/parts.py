@@ -28,7 +28,8 @@ from benchmarks.turns import TEXT, Instant, around
 from moot.agents.context import RollingDigest, created
 from moot.agents.journalled_client import JournalledClient
 from moot.chats.chat import Chat
-from moot.chats.events import EffectCompleted, Event, dumped
+from moot.chats.event_types import EffectCompleted
+from moot.chats.events import Event, dumped
 from moot.chats.run import Run
 from moot.chats.sqlite_store import SqliteStore
 from moot.termination.limits import Limits

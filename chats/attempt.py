@@ -19,10 +19,9 @@ from pydantic import BaseModel
 
 from moot.agents.effects import NAME, SCOPE, Doubt, Effect, Happened, Lookup
 from moot.agents.questions import Decision, Question, Verdict
-from moot.chats.events import (
+from moot.chats.event_types import (
     FREE,
     TYPES,
-    Draft,
     EffectCompleted,
     EffectFailed,
     EffectIntended,
@@ -32,7 +31,8 @@ from moot.chats.events import (
     RequestExpired,
     Spent,
     Warned,
-)  # fmt: skip
+)
+from moot.chats.events import Draft
 from moot.chats.journal import Journal
 from moot.chats.open_turn import OpenTurn, Recorded
 from moot.chats.state import State

@@ -9,7 +9,7 @@ from pathlib import Path
 from moot.agents.ran import RanBlock
 from moot.agents.report import parse, render
 from moot.chats.errors import StoreError
-from moot.chats.events import RunCreated
+from moot.chats.event_types import RunCreated
 from moot.chats.find import find_run
 from moot.chats.home import open_store
 from moot.chats.store import Store

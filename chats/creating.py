@@ -11,7 +11,7 @@ from moot.agents.ran import StoredFile
 from moot.agents.seat import Seat
 from moot.chats.chat import Chat
 from moot.chats.errors import UserError
-from moot.chats.events import RunCreated
+from moot.chats.event_types import RunCreated
 from moot.chats.store import Store
 
 

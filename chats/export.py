@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from moot.agents.origins import honest
 from moot.agents.ran import RanBlock, StoredFile
 from moot.chats.clean import clean, clean_line, shown_json
-from moot.chats.events import Event, RunCreated
+from moot.chats.event_types import RunCreated
+from moot.chats.events import Event
 from moot.chats.notes import Note, question
 from moot.chats.story import Block, Story, Telling
 from moot.termination.ledger import Usage

@@ -16,7 +16,8 @@ from pydantic import BaseModel
 from moot.chats.build import chat_from_source
 from moot.chats.chat import Chat
 from moot.chats.errors import StoreError, UserError
-from moot.chats.events import Event, MessageSaid, RunCreated, RunForked, SpeakerSelected, TurnFinished, Warned
+from moot.chats.event_types import MessageSaid, RunCreated, RunForked, SpeakerSelected, TurnFinished, Warned
+from moot.chats.events import Event
 from moot.chats.find import find_run
 from moot.chats.fork_edits import NO_EDITS, Edits, with_message, with_task
 from moot.chats.fork_memory import check_fresh, remember

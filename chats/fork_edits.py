@@ -20,7 +20,8 @@ from moot.chats.chat import Chat, Participant
 from moot.chats.chat_file import AssistantEntry, ChatFile, ExecutorEntry, ModelEntry
 from moot.chats.check import priced
 from moot.chats.errors import SpecError, UserError, did_you_mean
-from moot.chats.events import EffectCompleted, Event, MessageSaid, TurnFinished
+from moot.chats.event_types import EffectCompleted, MessageSaid, TurnFinished
+from moot.chats.events import Event
 from moot.chats.inputs import apply_sets
 from moot.chats.spec import ResolvedSpec
 from moot.chats.spec_checks import Checking, ModelChecks, check

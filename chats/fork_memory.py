@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from moot.agents.json_text import snapshot
 from moot.agents.seat import Seat
 from moot.chats.errors import UserError
-from moot.chats.events import EffectCompleted, Event, TurnFinished
+from moot.chats.event_types import EffectCompleted, TurnFinished
+from moot.chats.events import Event
 
 
 async def check_fresh(seats: Mapping[str, Seat], events: Sequence[Event], head: int) -> None:

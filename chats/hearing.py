@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from moot.chats.commands import End, Pause, read_command
 from moot.chats.errors import StoreError
-from moot.chats.events import CommandRefused, PauseAsked
+from moot.chats.event_types import CommandRefused, PauseAsked
 from moot.chats.state import State
 from moot.chats.store import Store
 from moot.chats.taking import taken

@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.clean import shown_json
-from moot.chats.events import Event, RequestDecided
+from moot.chats.event_types import RequestDecided
+from moot.chats.events import Event
 from moot.chats.requests import Request
 
 

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from autogen_agentchat.messages import BaseChatMessage
 
-from moot.chats.events import CodeFinished
+from moot.chats.event_types import CodeFinished
 
 
 class Recorded(NamedTuple):

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from moot.chats.commands import Command, Decide, read_command
 from moot.chats.errors import UserError
-from moot.chats.events import Event, RequestAsked, RequestDecided, RunFinished, TurnFinished
+from moot.chats.event_types import RequestAsked, RequestDecided, RunFinished, TurnFinished
+from moot.chats.events import Event
 from moot.chats.find import find_run
 from moot.chats.home import open_store
 from moot.chats.requests import Request, Requests

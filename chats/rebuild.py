@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moot.chats.errors import UserError
-from moot.chats.events import RunCreated
+from moot.chats.event_types import RunCreated
 
 if TYPE_CHECKING:
     from moot.chats.chat import Chat

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from moot.chats.errors import UserError
-from moot.chats.events import Event, RunForked, RunResumed, RunStarted
+from moot.chats.event_types import RunForked, RunResumed, RunStarted
+from moot.chats.events import Event
 from moot.chats.find import find_run
 from moot.chats.home import open_store
 from moot.chats.store import Store

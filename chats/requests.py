@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from moot.chats.commands import Command, Decide
-from moot.chats.events import RequestAsked, RequestDecided
+from moot.chats.event_types import RequestAsked, RequestDecided
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from moot.chats.events import EffectCompleted, Event, RunFinished, TurnFinished
+from moot.chats.event_types import EffectCompleted, RunFinished, TurnFinished
+from moot.chats.events import Event
 from moot.chats.store import RunRow
 
 

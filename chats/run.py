@@ -16,7 +16,8 @@ from moot.chats.chat import Chat, drive
 from moot.chats.commands import Decide
 from moot.chats.creating import created_from
 from moot.chats.errors import StoreError, UserError
-from moot.chats.events import Draft, Event, MessageSaid, RunCreated, Warned
+from moot.chats.event_types import MessageSaid, RunCreated, Warned
+from moot.chats.events import Draft, Event
 from moot.chats.find import find_run
 from moot.chats.fork_edits import NO_EDITS, Edits
 from moot.chats.forking import Forking

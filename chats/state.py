@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from moot.agents.questions import Decision
 from moot.agents.ran import RanBlock, StoredFile
 from moot.chats.errors import StoreError
-from moot.chats.events import (
+from moot.chats.event_types import (
     FREE,
     BudgetWarning,
     CodeFinished,
@@ -23,7 +23,6 @@ from moot.chats.events import (
     EffectFailed,
     EffectIntended,
     EffectUnknown,
-    Event,
     HumanSaid,
     MessageSaid,
     PauseAsked,
@@ -43,7 +42,8 @@ from moot.chats.events import (
     TurnFailed,
     TurnFinished,
     TurnStarted,
-)  # fmt: skip
+)
+from moot.chats.events import Event
 from moot.chats.open_turn import Gained, OpenTurn, Recorded
 from moot.chats.requests import Requests
 from moot.termination.ledger import NOTHING, Cost, Ledger

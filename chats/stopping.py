@@ -7,7 +7,7 @@ from autogen_agentchat.messages import MessageFactory
 from moot.agents.errors import ModelError, PlaybookError
 from moot.chats.commands import End, read_command
 from moot.chats.errors import ChatError, StoreError
-from moot.chats.events import RunCreated, RunResumed
+from moot.chats.event_types import RunCreated, RunResumed
 from moot.chats.journal import Journal
 from moot.chats.owner import new_owner
 from moot.chats.rebuild import rebuild

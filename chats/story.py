@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from moot.agents.ran import RanBlock, StoredFile
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats import notes
-from moot.chats.events import Event, RunCreated, RunFinished, SpeakerSelected
+from moot.chats.event_types import RunCreated, RunFinished, SpeakerSelected
+from moot.chats.events import Event
 from moot.chats.notes import Asked, Note
 from moot.chats.requests import Request
 from moot.termination.ledger import Cost, Usage

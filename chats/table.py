@@ -14,7 +14,7 @@ from moot.agents.executor import lacks_sandbox
 from moot.agents.seat import Seat, Workplace
 from moot.chats.attempt import LimitHit
 from moot.chats.errors import Fenced, StoreError, UserError
-from moot.chats.events import (
+from moot.chats.event_types import (
     BudgetWarning,
     MessageSaid,
     RunFinished,
@@ -23,7 +23,7 @@ from moot.chats.events import (
     RunStarted,
     SpeakerSelected,
     Warned,
-)  # fmt: skip
+)
 from moot.chats.hearing import Hearing
 from moot.chats.journal import Journal
 from moot.chats.open_turn import Gained

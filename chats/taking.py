@@ -8,7 +8,7 @@ from autogen_agentchat.messages import TextMessage
 
 from moot.chats.commands import Command, Decide, End, Pause, Say, read_command
 from moot.chats.errors import did_you_mean
-from moot.chats.events import CommandRefused, HumanSaid, PauseAsked, RequestDecided, StopAsked
+from moot.chats.event_types import CommandRefused, HumanSaid, PauseAsked, RequestDecided, StopAsked
 from moot.chats.state import State
 
 Taken: TypeAlias = HumanSaid | PauseAsked | StopAsked | RequestDecided | CommandRefused

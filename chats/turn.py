@@ -13,7 +13,7 @@ from moot.agents.errors import TapeError
 from moot.agents.seat import Seat
 from moot.chats.attempt import Attempt, LimitHit
 from moot.chats.errors import StoreError
-from moot.chats.events import TurnAbandoned, TurnFailed, TurnFinished, TurnStarted
+from moot.chats.event_types import TurnAbandoned, TurnFailed, TurnFinished, TurnStarted
 from moot.chats.journal import Journal
 from moot.chats.open_turn import OpenTurn
 from moot.chats.state import State

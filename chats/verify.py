@@ -12,7 +12,7 @@ from autogen_agentchat.messages import MessageFactory
 
 from moot.agents.executor import REPORTED_CHARACTERS
 from moot.agents.ran import RanBlock, StoredFile
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.build import chat_from_source
 from moot.chats.errors import StoreError
 from moot.chats.events import Event

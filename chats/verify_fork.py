@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.errors import StoreError, UserError
-from moot.chats.events import Event, RunForked, dumped
+from moot.chats.event_types import RunForked
+from moot.chats.events import Event, dumped
 from moot.chats.fork import boundaries
 from moot.chats.store import Store
 

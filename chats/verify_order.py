@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.events import Event
 
 

@@ -20,7 +20,8 @@ from pydantic import BaseModel
 
 from moot.agents.effects import NAME, SCOPE, Effect, Happened, Scope
 from moot.agents.questions import Decision, Question
-from moot.chats.events import EffectCompleted, dumped
+from moot.chats.event_types import EffectCompleted
+from moot.chats.events import dumped
 from moot.chats.events import read as parsed
 from moot.chats.run import Run
 from moot.chats.speakers import Choice

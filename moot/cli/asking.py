@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from moot.chats.commands import End, Pause, Say
 from moot.chats.errors import Fenced, StoreError, UserError, did_you_mean
-from moot.chats.events import CommandRefused, Event
+from moot.chats.event_types import CommandRefused
+from moot.chats.events import Event
 from moot.chats.outside import post
 from moot.chats.stopping import stop_idle
 from moot.chats.store import Store

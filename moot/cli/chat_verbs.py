@@ -85,7 +85,7 @@ def schema(
     what: Annotated[Schema, typer.Argument(help="Chat files, or the events of a journal.")] = Schema.CHAT,
 ) -> None:
     """Print the JSON Schema of chat files (for editors) or of a run's events."""
-    from moot.chats.events import event_schema
+    from moot.chats.event_schema import event_schema
     from moot.chats.schema import json_schema
     from moot.cli.consoles import result_json
 

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.text import Text
 
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.clean import clean_line
 from moot.chats.events import Draft, Event
 from moot.chats.story import Story

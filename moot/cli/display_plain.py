@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from moot.agents.blocks import Block as Program
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.clean import clean_line
 from moot.chats.events import Draft, Event
 from moot.chats.story import Block, Story, Telling, text_of

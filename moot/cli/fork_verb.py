@@ -115,7 +115,7 @@ async def _fork(place: str, edits: Edits, wanted: Wanted, *, no_run: bool) -> Ex
 
 async def _told(store: Store, new: str, wanted: Wanted, *, no_run: bool) -> int:
     """Say what was made of what; how many events of it need not be shown."""
-    from moot.chats.events import RunForked, Warned
+    from moot.chats.event_types import RunForked, Warned
     from moot.chats.ids import short
     from moot.cli.consoles import result, result_json, say
 

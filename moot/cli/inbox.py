@@ -10,7 +10,7 @@ from moot.agents.questions import Verdict
 from moot.chats.clean import clean_line
 from moot.chats.commands import Decide
 from moot.chats.errors import StoreError, UserError, did_you_mean
-from moot.chats.events import RequestDecided
+from moot.chats.event_types import RequestDecided
 from moot.chats.ids import short
 from moot.chats.notes import VERDICTS, Asked
 from moot.chats.outside import post

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from moot.chats.commands import Decide, read_command
-from moot.chats.events import RequestDecided
+from moot.chats.event_types import RequestDecided
 from moot.chats.find import find_run
 from moot.chats.ids import short
 from moot.chats.outside import last_command

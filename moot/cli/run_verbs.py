@@ -104,7 +104,7 @@ async def _start(chat: Chat, task: str, wanted: Wanted, *, checked: bool) -> Exi
 
 async def _resume(run: str, wanted: Wanted, record: Path | None) -> ExitCode:
     from moot.chats.build import recorded
-    from moot.chats.events import RunCreated
+    from moot.chats.event_types import RunCreated
     from moot.chats.find import find_run
     from moot.chats.home import open_store
     from moot.chats.rebuild import rebuild

@@ -17,7 +17,7 @@ from moot.agents.fences import fences
 from moot.agents.origins import honest, short_name
 from moot.agents.ran import RanBlock
 from moot.chats.clean import clean_line
-from moot.chats.events import SpeakerSelected
+from moot.chats.event_types import SpeakerSelected
 from moot.chats.notes import Note
 from moot.chats.story import Block, Story, Telling
 from moot.cli.clip import clip

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from moot.chats.events import TurnStarted
+from moot.chats.event_types import TurnStarted
 from moot.chats.store import Store
 from moot.chats.story import Story
 from moot.cli.conduct import Interrupts

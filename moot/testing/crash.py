@@ -18,7 +18,8 @@ from moot.agents.questions import Decision
 from moot.chats.chat import Chat
 from moot.chats.commands import Decide
 from moot.chats.errors import UserError
-from moot.chats.events import Event, RunFinished
+from moot.chats.event_types import RunFinished
+from moot.chats.events import Event
 from moot.chats.outside import post
 from moot.chats.requests import Request
 from moot.chats.run import Run, open_run

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from moot.chats.events import EffectCompleted, EffectFailed, EffectUnknown, Event, Warned
+from moot.chats.event_types import EffectCompleted, EffectFailed, EffectUnknown, Warned
+from moot.chats.events import Event
 from moot.testing.performed import Sighting
 
 

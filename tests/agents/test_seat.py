@@ -20,7 +20,7 @@ from autogen_core.models import RequestUsage
 from moot.agents.adopt import adopt
 from moot.agents.models import Model
 from moot.agents.seat import Inner, Seat, WholeTurn, Workplace
-from moot.chats.events import EffectCompleted
+from moot.chats.event_types import EffectCompleted
 from tests.fakes import Counting, FakeConversation, Scripted, in_turn
 
 INBOX = [TextMessage(content="hello", source="user")]

@@ -17,7 +17,7 @@ from autogen_core.tools import FunctionTool, StaticWorkbench, ToolSchema
 
 from moot.agents.people import ask_approval, ask_person
 from moot.agents.tool_policy import ToolPolicy
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.chat import Chat
 from moot.chats.events import Event
 from moot.chats.memory_store import MemoryStore

@@ -16,7 +16,7 @@ from autogen_core.tools import FunctionTool, StaticWorkbench, ToolResult, ToolSc
 from pydantic import BaseModel
 
 from moot.agents.journalled_code import STATE_LOST
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.chat import Chat
 from moot.chats.errors import Fenced
 from moot.chats.events import Draft

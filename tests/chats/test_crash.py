@@ -17,7 +17,7 @@ from autogen_agentchat.messages import BaseChatMessage
 from autogen_core.models import LLMMessage
 
 from moot.agents.executor import executor
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.chat import Chat, Participant
 from moot.chats.errors import UserError
 from moot.chats.events import Event

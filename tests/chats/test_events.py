@@ -10,8 +10,10 @@ from pydantic import BaseModel
 
 from moot.agents.ran import StoredFile
 from moot.agents.seat import WholeTurn
-from moot.chats import events as ev
-from moot.chats.events import TYPES, VERSION, Draft, Event, Unknown, dumped, event_schema, read
+from moot.chats import event_types as ev
+from moot.chats.event_schema import event_schema
+from moot.chats.event_types import TYPES, Unknown
+from moot.chats.events import VERSION, Draft, Event, dumped, read
 from moot.termination.outcome import Outcome
 
 FILE = StoredFile(name="plot.png", size=3, sha256="ab" * 32)

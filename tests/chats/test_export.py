@@ -6,7 +6,7 @@ import json
 import re
 
 from moot.agents.ran import RanBlock, StoredFile
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.events import Event
 from moot.chats.export import jsonl, markdown
 from moot.chats.story import Story

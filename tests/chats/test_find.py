@@ -3,7 +3,8 @@
 import pytest
 
 from moot.chats.errors import UserError
-from moot.chats.events import Event, Warned
+from moot.chats.event_types import Warned
+from moot.chats.events import Event
 from moot.chats.find import find_run
 from moot.chats.memory_store import MemoryStore
 from moot.chats.owner import new_owner

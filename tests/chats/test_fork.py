@@ -12,11 +12,11 @@ from autogen_agentchat.agents import AssistantAgent, UserProxyAgent
 from moot.agents.assistant import assistant
 from moot.agents.errors import ModelError
 from moot.agents.executor import Executor, executor
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.chat import Chat
 from moot.chats.commands import Decide, Say
 from moot.chats.errors import StoreError, UserError
-from moot.chats.events import Event
+from moot.chats.events import Event, dumped
 from moot.chats.fork import fork
 from moot.chats.fork_edits import NO_EDITS, Edits
 from moot.chats.forking import Forking
@@ -44,7 +44,7 @@ async def go_on(run: str, chat: Chat | None, store: Store) -> Run:
 
 
 async def as_text(store: Store, run: str) -> list[str]:
-    return [f"{e.seq} {e.ts} {e.type} {e.turn} {ev.dumped(e.data)}" for e in await store.load(run)]
+    return [f"{e.seq} {e.ts} {e.type} {e.turn} {dumped(e.data)}" for e in await store.load(run)]
 
 
 async def stopped_after(turn: int, chat: Chat, store: Store) -> Run:
@@ -376,7 +376,7 @@ async def test_what_people_asked_of_the_run_is_no_command_to_its_fork(store: Sto
     assert any(e.type == "human.message" for e in await store.load(new))
     await store.post(new, Say(text="be kind", by="eve").model_dump_json())
     again = await go_on(new, chat, store)
-    all_heard = [ev.dumped(said) for said in await data_of(store, again, ev.HumanSaid)]
+    all_heard = [dumped(said) for said in await data_of(store, again, ev.HumanSaid)]
     assert ["be quick" in all_heard[0], "be kind" in all_heard[1]] == [True, True]
     assert await verify_run(store, new) == []
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from moot.agents.errors import ModelError, PlaybookError
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.build import load_chat, recorded
 from moot.chats.chat import Chat
 from moot.chats.errors import SpecError, UserError

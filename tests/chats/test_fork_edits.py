@@ -12,7 +12,7 @@ from autogen_core.code_executor import CodeBlock, CodeExecutor, CodeResult
 from autogen_core.models import LLMMessage
 
 from moot.agents.assistant import assistant
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.chat import Chat
 from moot.chats.errors import UserError
 from moot.chats.fork import fork

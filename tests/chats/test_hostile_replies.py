@@ -15,7 +15,7 @@ from moot.agents.tape_client import record
 from moot.agents.tool_policy import ToolPolicy
 from moot.chats.chat import Chat
 from moot.chats.commands import Decide
-from moot.chats.events import RequestAsked
+from moot.chats.event_types import RequestAsked
 from moot.chats.memory_store import MemoryStore
 from moot.chats.run import open_run
 from moot.chats.store import Store

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Sequence
 import pytest
 
 from moot.chats.errors import Fenced, StoreError
-from moot.chats.events import Draft, Event, Warned
+from moot.chats.event_types import Warned
+from moot.chats.events import Draft, Event
 from moot.chats.journal import Journal, Published
 from moot.chats.memory_store import MemoryStore
 from moot.chats.owner import new_owner

@@ -12,7 +12,7 @@ from autogen_agentchat.agents import AssistantAgent
 from moot.agents.executor import executor
 from moot.chats.chat import Chat
 from moot.chats.errors import StoreError, UserError
-from moot.chats.events import Warned
+from moot.chats.event_types import Warned
 from moot.chats.memory_store import MemoryStore
 from moot.chats.run import open_run
 from moot.chats.sqlite_store import SqliteStore

@@ -10,7 +10,7 @@ from autogen_core.models import LLMMessage, RequestUsage
 
 from moot.agents.assistant import assistant
 from moot.agents.executor import executor
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.chat import Chat
 from moot.chats.events import Event
 from moot.chats.memory_store import MemoryStore

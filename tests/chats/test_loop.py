@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from moot.agents.assistant import assistant
 from moot.agents.effects import Codec, Effect, effect
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.chat import Chat
 from moot.chats.errors import UserError
 from moot.chats.memory_store import MemoryStore

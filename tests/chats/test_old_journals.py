@@ -14,7 +14,7 @@ from autogen_core.models import LLMMessage
 from moot.agents.executor import executor
 from moot.chats.chat import Chat
 from moot.chats.errors import StoreError, UserError
-from moot.chats.events import Unknown
+from moot.chats.event_types import Unknown
 from moot.chats.run import open_run
 from moot.chats.sqlite_schema import SCHEMA_VERSION
 from moot.chats.sqlite_store import SqliteStore

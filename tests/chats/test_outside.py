@@ -9,7 +9,7 @@ from autogen_agentchat.agents import UserProxyAgent
 from autogen_agentchat.base import ChatAgent
 from autogen_agentchat.messages import BaseChatMessage
 
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.chat import Chat
 from moot.chats.commands import Command, Decide, End, Pause, Say
 from moot.chats.errors import UserError

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from autogen_agentchat.agents import AssistantAgent
 
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.chat import Chat
 from moot.chats.graph import graph
 from moot.chats.memory_store import MemoryStore

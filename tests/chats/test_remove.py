@@ -10,7 +10,8 @@ import pytest
 
 from moot.chats.blobs import FileBlobs
 from moot.chats.errors import StoreError
-from moot.chats.events import Event, Warned
+from moot.chats.event_types import Warned
+from moot.chats.events import Event
 from moot.chats.owner import new_owner
 from moot.chats.search import search
 from moot.chats.search_index import index_path

@@ -9,7 +9,7 @@ from autogen_agentchat.agents import AssistantAgent
 
 from moot.agents.assistant import assistant
 from moot.agents.errors import ModelError
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.build import load_chat
 from moot.chats.chat import Chat
 from moot.chats.errors import StoreError, UserError

@@ -13,7 +13,7 @@ from autogen_agentchat.teams import RoundRobinGroupChat
 from autogen_core.models import LLMMessage
 
 from moot.agents.executor import Executor, executor
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.chat import Chat
 from moot.chats.errors import Fenced, StoreError, UserError
 from moot.chats.events import Event

@@ -8,7 +8,7 @@ import pytest
 from autogen_agentchat.agents import AssistantAgent
 
 from moot.agents.executor import executor
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.chat import Chat
 from moot.chats.errors import StoreError, UserError
 from moot.chats.events import Draft, Event

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from moot.chats.errors import StoreError, UserError
-from moot.chats.events import CodeProposed, Event, MessageSaid, TurnFinished, Warned
+from moot.chats.event_types import CodeProposed, MessageSaid, TurnFinished, Warned
+from moot.chats.events import Event
 from moot.chats.owner import new_owner
 from moot.chats.search import MOST_WORDS, Hit, search
 from moot.chats.search_index import index_path

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from moot.chats.errors import StoreError
-from moot.chats.events import Event, Warned
+from moot.chats.event_types import Warned
+from moot.chats.events import Event
 from moot.chats.owner import new_owner
 from moot.chats.sqlite_store import SqliteStore
 

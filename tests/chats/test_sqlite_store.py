@@ -10,7 +10,8 @@ from threading import Barrier
 import pytest
 
 from moot.chats.errors import Fenced, StoreError
-from moot.chats.events import Event, Unknown, Warned
+from moot.chats.event_types import Unknown, Warned
+from moot.chats.events import Event
 from moot.chats.home import open_store
 from moot.chats.owner import new_owner
 from moot.chats.sqlite_store import SqliteStore
@@ -296,7 +297,8 @@ async def test_a_log_that_was_cut_anywhere_still_holds_a_beginning(tmp_path: Pat
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from moot.chats.events import Event, Warned
+from moot.chats.event_types import Warned
+from moot.chats.events import Event
 from moot.chats.owner import new_owner
 from moot.chats.sqlite_store import SqliteStore
 

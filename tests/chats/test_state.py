@@ -11,7 +11,8 @@ from autogen_agentchat.messages import MessageFactory, TextMessage
 from moot.agents.executor import executor
 from moot.chats.chat import Chat
 from moot.chats.errors import StoreError
-from moot.chats.events import Event, MessageSaid, RunCreated, Unknown
+from moot.chats.event_types import MessageSaid, RunCreated, Unknown
+from moot.chats.events import Event
 from moot.chats.graph import graph
 from moot.chats.sqlite_store import SqliteStore
 from moot.chats.state import State

@@ -10,7 +10,7 @@ import pytest
 from autogen_agentchat.agents import UserProxyAgent
 from autogen_agentchat.messages import TextMessage
 
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.build import load_chat
 from moot.chats.chat import Chat
 from moot.chats.commands import End, Say

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moot.chats.errors import Fenced, StoreError, UserError
-from moot.chats.events import (
-    EffectCompleted,
-    EffectIntended,
-    Event,
-    RunFinished,
-    RunPaused,
-    Spent,
-    TurnFinished,
-    Warned,
-)
+from moot.chats.event_types import EffectCompleted, EffectIntended, RunFinished, RunPaused, Spent, TurnFinished, Warned
+from moot.chats.events import Event
 from moot.chats.owner import new_owner
 from moot.chats.store import LEASE_SECONDS, Claim, Store
 from moot.termination.outcome import Outcome

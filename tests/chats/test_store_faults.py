@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from moot.chats.errors import Fenced, StoreError
-from moot.chats.events import Event, Warned
+from moot.chats.event_types import Warned
+from moot.chats.events import Event
 from moot.chats.owner import new_owner
 from moot.chats.sqlite_store import SqliteStore
 from moot.chats.store import Claim
@@ -27,7 +28,8 @@ DRIVER = """
 import asyncio, os, sys
 from pathlib import Path
 from moot.chats.errors import ChatError, StoreError
-from moot.chats.events import Event, Warned
+from moot.chats.event_types import Warned
+from moot.chats.events import Event
 from moot.chats.owner import new_owner
 from moot.chats.sqlite_store import SqliteStore
 

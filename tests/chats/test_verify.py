@@ -13,7 +13,7 @@ from autogen_ext.models.replay import ReplayChatCompletionClient
 from moot.agents.assistant import assistant
 from moot.agents.executor import executor
 from moot.agents.ran import RanBlock, StoredFile
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.chat import Chat
 from moot.chats.events import Event
 from moot.chats.memory_store import MemoryStore

@@ -13,10 +13,11 @@ from autogen_core.models import LLMMessage
 from autogen_core.tools import TextResultContent, ToolResult, ToolSchema, Workbench
 
 from moot.agents.tool_policy import ToolPolicy
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.chat import Chat
 from moot.chats.commands import Decide, End, Pause, Say
 from moot.chats.errors import StoreError
+from moot.chats.events import Event
 from moot.chats.memory_store import MemoryStore
 from moot.chats.outside import post, requests
 from moot.chats.run import Run, open_run
@@ -190,7 +191,7 @@ async def test_a_pause_of_a_run_that_is_being_opened_is_heard() -> None:
 
         asked = False
 
-        async def load(self, run: str, after: int = 0) -> list[ev.Event]:
+        async def load(self, run: str, after: int = 0) -> list[Event]:
             if self.asked:
                 self.asked = False
                 await self.post(run, Pause(by="ann").model_dump_json())
@@ -346,7 +347,7 @@ async def test_who_cannot_hear_for_a_moment_listens_again(sqlite: SqliteStore) -
 async def damaged(sqlite: SqliteStore) -> tuple[SqliteStore, Run]:
     run = await Chat([Scripted("a"), Scripted("b")], limits=Limits(turns=4)).start("go", store=sqlite)
     async for event in run.events():
-        if isinstance(event, ev.Event) and event.type == "turn.started":
+        if isinstance(event, Event) and event.type == "turn.started":
             run.pause_after_turn()
     return sqlite, await run.finish()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from moot import Outcome, Run, load_chat
-from moot.chats.events import EffectCompleted
+from moot.chats.event_types import EffectCompleted
 from moot.chats.sqlite_store import SqliteStore
 
 DATA = Path(__file__).parents[1] / "data"

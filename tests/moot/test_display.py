@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from moot.agents.ran import RanBlock, StoredFile
-from moot.chats import events as ev
+from moot.chats import event_types as ev
 from moot.chats.clean import clean, clean_line, shown_json
 from moot.chats.events import Event
 from moot.chats.story import Story

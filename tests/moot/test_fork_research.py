@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from moot import Chat, Docker, Limits, Outcome, executor, load_chat, open_run
-from moot.chats.events import CodeFinished, EffectCompleted
+from moot.chats.event_types import CodeFinished, EffectCompleted
 from moot.chats.fork import fork
 from moot.chats.fork_edits import Edits
 from moot.chats.sqlite_store import SqliteStore

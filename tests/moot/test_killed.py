@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from moot.chats.events import EffectCompleted, EffectUnknown, TurnFinished, Warned
+from moot.chats.event_types import EffectCompleted, EffectUnknown, TurnFinished, Warned
 from moot.chats.sqlite_store import SqliteStore
 
 DRIVER = """

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from moot import Outcome, Run, load_chat
-from moot.chats.events import CodeFinished, EffectCompleted, EffectIntended
+from moot.chats.event_types import CodeFinished, EffectCompleted, EffectIntended
 from moot.chats.sqlite_store import SqliteStore
 from moot.chats.templates import FOLDER
 from moot.sandbox.docker import DEFAULT_IMAGE

@@ -9,7 +9,7 @@ import pytest
 from autogen_core import FunctionCall
 from autogen_core.models import AssistantMessage, CreateResult, LLMMessage, UserMessage
 
-from moot.chats.events import RunPaused
+from moot.chats.event_types import RunPaused
 from moot.chats.journal import Journal
 from moot.chats.owner import is_dead, new_owner
 from moot.chats.sqlite_store import SqliteStore
