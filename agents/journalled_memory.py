@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from moot.agents.context import hashed
 from moot.agents.effects import SCOPE, Codec, Effect, effect
-from moot.agents.json_text import snapshot
+from moot.agents.json_text import data_of, snapshot
 from moot.agents.written import check_readable
 from moot.termination.ledger import NOTHING, Cost
 
@@ -105,8 +105,7 @@ def _as_json(memory: MemoryContent) -> dict[str, object]:
         text = content.to_base64()
     elif isinstance(content, bytes):
         text = base64.b64encode(content).decode()
-    data = memory.model_dump(mode="json", exclude={"content"})
-    return {**data, "content": text, "kind": kind}
+    return {**data_of(memory.model_copy(update={"content": ""})), "content": text, "kind": kind}
 
 
 def _from_json(recorded: dict[str, Any]) -> MemoryContent:

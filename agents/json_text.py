@@ -33,12 +33,13 @@ def json_of(model: BaseModel) -> str:
     return text
 
 
-def data_of(model: BaseModel) -> object:
+def data_of(model: BaseModel) -> dict[str, object]:
     """A model as JSON values. Raises ValueError for what is no data."""
     try:
         return model.model_dump(mode="json")
     except UnicodeEncodeError:  # half of a character in a key
-        return json.loads(snapshot(model.model_dump()))
+        value: dict[str, object] = json.loads(snapshot(model.model_dump()))
+        return value
 
 
 def _dumped(model: BaseModel) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.messages import MemoryQueryEvent, TextMessage
 from autogen_core import CancellationToken, Image
@@ -12,6 +13,7 @@ from PIL.Image import new
 
 from moot.agents.adopt import adopt
 from moot.agents.seat import Inner, Seat
+from moot.agents.written import Unwritable
 from tests.fakes import Counting, FakeConversation, in_turn
 
 SAID = TextMessage(content="go", source="user")
@@ -148,3 +150,42 @@ async def test_autogens_own_memory_works_as_before(conversation: FakeConversatio
     said, remembered, _ = await seat.contexts[""].get_messages()
     assert isinstance(said, UserMessage)
     assert "be kind" in str(remembered.content)
+
+
+class Labelled(Fresh):
+    """Recalls something with that for its label."""
+
+    def __init__(self, label: object) -> None:
+        super().__init__()
+        self._found = MemoryContent(content="x", mime_type="text/plain", metadata={"label": label})
+
+    async def update_context(self, model_context: ChatCompletionContext) -> UpdateContextResult:
+        await super().update_context(model_context)
+        return UpdateContextResult(memories=MemoryQueryResult(results=[self._found]))
+
+
+def nested(levels: int) -> object:
+    tree: object = []
+    for _ in range(levels):
+        tree = [tree]
+    return tree
+
+
+async def test_odd_labels_of_what_was_recalled_come_back(conversation: FakeConversation) -> None:
+    label = {"\ud800": ["\udfff", nested(150)]}
+    in_turn(conversation)
+    await speak(adopt(agent(Labelled(label))))
+    in_turn(FakeConversation(conversation.journalled()))
+    heard = await speak(adopt(agent(Labelled("another"))))
+    (event,) = [item for item in heard if isinstance(item, MemoryQueryEvent)]
+    assert event.content[0].metadata == {"label": label}
+
+
+async def test_labels_that_nobody_could_read_back_fail_the_recollection_and_not_the_journal(
+    conversation: FakeConversation,
+) -> None:
+    in_turn(conversation)
+    with pytest.raises(Unwritable, match="nested"):
+        await speak(adopt(agent(Labelled(nested(220)))))
+    with pytest.raises(Unwritable, match="what a memory recalled cannot be written down as JSON"):
+        conversation.journalled()
