@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from moot.chats.blobs import MemoryBlobs, digests_in
@@ -90,9 +90,10 @@ class MemoryStore:
             kept.hold = NOBODY
             self._news.events.wake([claim.run])
 
-    async def load(self, run: str, after: int = 0) -> list[Event]:
+    async def load(self, run: str, after: int = 0, *, types: Collection[str] = ()) -> list[Event]:
         """The events after that one."""
-        return self._of(run).events[after:]
+        events = self._of(run).events[after:]
+        return [event for event in events if event.type in types] if types else events
 
     async def chain(self, run: str) -> Chain:
         """Made when it is asked for, from the events themselves: nobody gets at them behind this store's back, so what

@@ -7,13 +7,22 @@ run again.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from moot.chats.commands import Command, Decide, read_command
 from moot.chats.errors import UserError
-from moot.chats.event_types import RequestAsked, RequestDecided, RunFinished, TurnFinished
+from moot.chats.event_types import (
+    CommandRefused,
+    HumanSaid,
+    PauseAsked,
+    RequestAsked,
+    RequestDecided,
+    RunFinished,
+    StopAsked,
+    TurnFinished,
+)
 from moot.chats.events import Event
 from moot.chats.find import find_run
 from moot.chats.home import open_store
@@ -22,13 +31,15 @@ from moot.chats.store import Store
 
 Where = Store | Path | str | None
 """A store, its file or folder; None: the user's own."""
+_SAID = tuple(data.type for data in (RequestAsked, RequestDecided, HumanSaid, PauseAsked, StopAsked, CommandRefused))
+"""What tells of questions, and of commands that were taken in."""
 
 
 async def requests(run: str, store: Where = None) -> list[Request]:
     """The questions of a run that wait for a person, oldest first. Raises UserError for an unknown run, StoreError."""
     async with _opened(store) as kept:
         name = await find_run(kept, run)
-        return [*(await _with_pending(kept, name, await kept.load(name))).open.values()]
+        return [*(await _questions(kept, name)).open.values()]
 
 
 async def post(run: str, command: Command, store: Where = None) -> int:
@@ -40,17 +51,16 @@ async def post(run: str, command: Command, store: Where = None) -> int:
     """
     async with _opened(store) as kept:
         name = await find_run(kept, run)
-        events = await kept.load(name)
-        if events and isinstance(done := events[-1].data, RunFinished) and not done.cause:
+        if (done := await _finished(kept, name)) is not None:
             raise UserError(f"run {name} is finished ({done.outcome}: {done.reason}); nothing more can be asked of it")
         if isinstance(command, Decide):
-            found = await _with_pending(kept, name, events)
+            found = await _questions(kept, name)
             if found.has(command):
                 return 0
             _check(name, found.refusal(command.request, command.decision, command.digest))
         number = await kept.post(name, command.model_dump_json())
         if isinstance(command, Decide):  # somebody else may have posted between the look and the post
-            found = await _with_pending(kept, name, await kept.load(name))
+            found = await _questions(kept, name)
             if not found.has(command):
                 _check(name, found.refusal(command.request, command.decision, command.digest))
         return number
@@ -82,8 +92,21 @@ def _check(run: str, refusal: str | None) -> None:
         raise UserError(f"run {run}: {refusal}")
 
 
-async def _with_pending(store: Store, run: str, events: Sequence[Event]) -> Requests:
-    """The questions, and also the decisions that no driver has taken in yet."""
+async def _finished(store: Store, run: str) -> RunFinished | None:
+    """The run's end, if it has one that it cannot be driven on from: nothing comes after that."""
+    ends = [event.data for event in await store.load(run, types=(RunFinished.type,))]
+    return next((end for end in ends if isinstance(end, RunFinished) and not end.cause), None)
+
+
+async def _questions(store: Store, run: str) -> Requests:
+    """The questions, and also the decisions that no driver has taken in yet. No more of the journal is loaded than
+    tells of them: it may be long.
+    """
+    events = await store.load(run, types=_SAID)
+    first = next((event.seq for event in events if isinstance(event.data, RequestAsked)), 0)
+    if first:
+        since = await store.load(run, first - 1, types=(*_SAID, TurnFinished.type))
+        events = [*(event for event in events if event.seq < first), *since]
     found = asked(events)
     for pending in await store.posted(run, last_command(events)):
         found.take(read_command(pending.command))

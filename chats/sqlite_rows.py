@@ -37,6 +37,11 @@ _ALL = _LIST.format(join="JOIN", where="")
 _ONE = _LIST.format(join="LEFT JOIN", where="WHERE r.name = ?")
 
 
+def rows_of_types(count: int) -> str:
+    """The same of so many types of event alone: what lies beside them is not read."""
+    return ROWS.replace("ORDER BY", f"AND type IN ({', '.join('?' * count)}) ORDER BY")
+
+
 def rows_of(run: str, head: int, events: Sequence[Event]) -> list[Row]:
     """Events as they are kept, numbered from `head` on. Raises StoreError for one that is no data."""
     return [

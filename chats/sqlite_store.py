@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -22,7 +22,7 @@ from moot.chats.owner import Hold, is_held, pid_of
 from moot.chats.remove import compact, forgotten, sweep
 from moot.chats.search_index import forget
 from moot.chats.sqlite_look import Looker
-from moot.chats.sqlite_rows import FIRST, ROWS, event_of, listed, rows_of
+from moot.chats.sqlite_rows import FIRST, ROWS, event_of, listed, rows_of, rows_of_types
 from moot.chats.sqlite_schema import connect
 from moot.chats.sqlite_writer import Writer
 from moot.chats.store import LEASE_SECONDS, Chain, Claim, Posted, RunRow
@@ -137,9 +137,10 @@ class SqliteStore:
 
         await self._writer.submit(job, appends=claim.run)
 
-    async def load(self, run: str, after: int = 0) -> list[Event]:
+    async def load(self, run: str, after: int = 0, *, types: Collection[str] = ()) -> list[Event]:
         """The events after that one. A row that cannot be read is a StoreError that names it."""
-        rows = await self._read(lambda db: db.execute(ROWS, (self._number(db, run), after)).fetchall())
+        sql = rows_of_types(len(types)) if types else ROWS
+        rows = await self._read(lambda db: db.execute(sql, (self._number(db, run), after, *types)).fetchall())
         return [event_of(run, row) for row in rows]
 
     async def chain(self, run: str) -> Chain:

@@ -4,7 +4,7 @@ row.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -114,8 +114,8 @@ class Store(Protocol):
         """Give the claim back and leave the status as it is; nothing happens where somebody else has it by now."""
         ...
 
-    async def load(self, run: str, after: int = 0) -> list[Event]:
-        """The events with a higher `seq`, in order."""
+    async def load(self, run: str, after: int = 0, *, types: Collection[str] = ()) -> list[Event]:
+        """The events with a higher `seq`, in order; only those of these types, if any are named."""
         ...
 
     async def chain(self, run: str) -> Chain:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 
 from moot.chats.errors import StoreError
@@ -67,9 +67,9 @@ class DyingStore:
         """Hold the claim."""
         await self._inner.renew(claim)
 
-    async def load(self, run: str, after: int = 0) -> list[Event]:
+    async def load(self, run: str, after: int = 0, *, types: Collection[str] = ()) -> list[Event]:
         """The events of a run."""
-        return await self._inner.load(run, after)
+        return await self._inner.load(run, after, types=types)
 
     async def chain(self, run: str) -> Chain:
         """The digests of a run's rows."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pytest
 from autogen_agentchat.agents import UserProxyAgent
@@ -13,6 +13,7 @@ from moot.chats import event_types as ev
 from moot.chats.chat import Chat
 from moot.chats.commands import Command, Decide, End, Pause, Say
 from moot.chats.errors import UserError
+from moot.chats.events import Event
 from moot.chats.memory_store import MemoryStore
 from moot.chats.outside import post, requests, watch
 from moot.chats.run import Run, open_run
@@ -20,7 +21,7 @@ from moot.chats.store import Store
 from moot.chats.verify import verify_run
 from moot.termination.limits import Limits
 from moot.termination.outcome import Outcome
-from tests.fakes import Scripted, data_of, lines, types
+from tests.fakes import Scripted, data_of, lines, steps, types
 
 FOUR = Limits(turns=4)
 
@@ -315,3 +316,28 @@ async def test_of_two_who_decide_at_once_one_is_told_that_the_other_was_faster(s
         return_exceptions=True,
     )
     assert sorted(type(each).__name__ for each in told) == ["UserError", "int"]
+
+
+class Measured(MemoryStore):
+    """Counts what is read of journals."""
+
+    loaded = 0
+
+    async def load(self, run: str, after: int = 0, *, types: Collection[str] = ()) -> list[Event]:
+        events = await super().load(run, after, types=types)
+        self.loaded += len(events)
+        return events
+
+
+async def test_what_is_asked_of_a_long_run_reads_only_what_tells_of_questions_and_commands() -> None:
+    store = Measured()
+    plan = steps(*(["a"] * 30), "owner")
+    chat = Chat([Scripted("a"), UserProxyAgent("owner")], speakers=plan, limits=Limits(turns=40))
+    run = await chat.run("go", store=store)
+    assert (run.status, len(await store.load(run.id)) > 100) == ("waiting", True)
+    store.loaded = 0
+    await post(run.id, Say(text="hello"), store)
+    assert store.loaded == 0
+    (asked,) = await requests(run.id, store)
+    await post(run.id, Decide(request="q1", decision="respond", text="yes", digest=asked.digest), store)
+    assert 0 < store.loaded < 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -33,7 +33,8 @@ class Altered(MemoryStore):
         super().__init__()
         self.blobs, self._events = whole.blobs, list(events)
 
-    async def load(self, run: str, after: int = 0) -> list[Event]:
+    async def load(self, run: str, after: int = 0, *, types: Collection[str] = ()) -> list[Event]:
+        assert not types
         return self._events[after:]
 
     async def chain(self, run: str) -> Chain:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -191,11 +191,11 @@ async def test_a_pause_of_a_run_that_is_being_opened_is_heard() -> None:
 
         asked = False
 
-        async def load(self, run: str, after: int = 0) -> list[Event]:
+        async def load(self, run: str, after: int = 0, *, types: Collection[str] = ()) -> list[Event]:
             if self.asked:
                 self.asked = False
                 await self.post(run, Pause(by="ann").model_dump_json())
-            return await super().load(run, after)
+            return await super().load(run, after, types=types)
 
     store = Opening()
     chat = Chat([Scripted("a"), Scripted("b")], limits=Limits(turns=4))
