@@ -27,8 +27,14 @@ def sendable_call(call: FunctionCall) -> FunctionCall:
     wait for ever. So arguments that are JSON and yet cannot be read are replaced by what is none, and says why: the
     agent tells the model.
     """
-    arguments = _arguments(whole_characters(call.arguments))
-    return FunctionCall(whole_characters(call.id), arguments, whole_characters(call.name))
+    return FunctionCall(_text(call.id), _arguments(_text(call.arguments, "{}")), _text(call.name))
+
+
+def _text(given: object, nothing: str = "") -> str:
+    """A text, as AutoGen's types promise it: some servers send `null`, or an object where its JSON is meant."""
+    if isinstance(given, str):
+        return whole_characters(given)
+    return nothing if given is None else json.dumps(given, default=str)
 
 
 def _arguments(text: str) -> str:

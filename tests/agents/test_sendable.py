@@ -1,6 +1,7 @@
 """What a model replies is mended where it comes in: nothing of it may break a later request, a journal or a turn."""
 
 import json
+from typing import Any
 
 import pytest
 from autogen_core import FunctionCall
@@ -53,6 +54,13 @@ def test_halves_of_characters_in_arguments_are_mended_in_keys_and_in_values(give
 def test_the_id_and_the_name_of_a_call_can_be_written_down() -> None:
     call = sendable_call(FunctionCall("c\ud800", "{}", "f\ud83d"))
     assert call == FunctionCall("c\ufffd", "{}", "f\ufffd")
+
+
+@pytest.mark.parametrize(("given", "meant"), [(None, "{}"), ({"x": [1]}, '{"x": [1]}'), ("", "")])
+def test_what_servers_send_in_the_place_of_a_text_becomes_one(given: Any, meant: str) -> None:
+    assert sendable_call(FunctionCall("1", given, "f")) == FunctionCall("1", meant, "f")
+    odd: Any = None
+    assert sendable_call(FunctionCall(odd, "{}", odd)) == FunctionCall("", "{}", "")
 
 
 def reply(*calls: FunctionCall, thought: str | None = None) -> CreateResult:
