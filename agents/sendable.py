@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import accumulate
 
 from autogen_core import FunctionCall
 from autogen_core.models import CreateResult
@@ -40,8 +41,8 @@ def _text(given: object, nothing: str = "") -> str:
 def _arguments(text: str) -> str:
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
-        return text
+    except json.JSONDecodeError:  # found elsewhere, where more is on the stack, it could be a RecursionError
+        return _TOO_DEEP if _opened(text) > MOST_NESTED else text
     except RecursionError:
         return _TOO_DEEP
     except ValueError as error:
@@ -53,6 +54,11 @@ def _arguments(text: str) -> str:
         whole = whole_characters(spelled)
         return text if whole == spelled else whole
     return text
+
+
+def _opened(text: str) -> int:
+    """How many brackets are open at once, at most."""
+    return max(accumulate((c in "[{") - (c in "]}") for c in text), default=0)
 
 
 _TOO_DEEP = f"(left out: nested more than {MOST_NESTED} levels deep)"

@@ -22,7 +22,7 @@ def arguments(given: str) -> str:
 
 @pytest.mark.parametrize(
     "given",
-    ["{}", "null", "[1]", '"x"', "3", "{", "", '{"x": NaN}', deep(MOST_NESTED - 1), '{"x": "\\ud83d\\ude00"}',
+    ["{}", "null", "[1]", '"x"', "3", "{", "", "[]" * 900, '{"x": NaN}', deep(MOST_NESTED - 1), '{"x": "\\ud83d\\ude00"}',
      '{"x": "\\\\ud83d is only spelled"}', f'{{"x": {"9" * 4300}}}'],
 )  # fmt: skip
 def test_arguments_that_can_be_read_and_written_stay_as_they_are(given: str) -> None:
@@ -35,6 +35,7 @@ def test_arguments_that_can_be_read_and_written_stay_as_they_are(given: str) -> 
         (deep(MOST_NESTED + 1), "nested more than 200 levels deep"),
         (deep(3_000), "nested more than 200 levels deep"),
         (deep(100_000), "nested more than 200 levels deep"),
+        ('{"x": ' + "[" * 900, "nested more than 200 levels deep"),
         (f'{{"x": {"9" * 5000}}}', "4300 digits"),
     ],
 )
