@@ -22,8 +22,8 @@ def arguments(given: str) -> str:
 
 @pytest.mark.parametrize(
     "given",
-    ["{}", "null", "[1]", '"x"', "3", "{", "", "[]" * 900, '{"x": NaN}', deep(MOST_NESTED - 1), '{"x": "\\ud83d\\ude00"}',
-     '{"x": "\\\\ud83d is only spelled"}', f'{{"x": {"9" * 4300}}}'],
+    ["{}", "null", "[1]", '"x"', "3", "{", "", "[]" * 900, '{"x": NaN}', deep(MOST_NESTED - 1),
+     '{"x": "\\ud83d\\ude00"}', '{"x": "\\\\ud83d is only spelled"}', f'{{"x": {"9" * 4300}}}'],
 )  # fmt: skip
 def test_arguments_that_can_be_read_and_written_stay_as_they_are(given: str) -> None:
     assert arguments(given) == given
