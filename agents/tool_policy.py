@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping, Set
 from dataclasses import dataclass, field
 
@@ -32,8 +33,23 @@ class ToolPolicy:
             if isinstance(given, str):
                 raise ValueError(f"ToolPolicy.{name} takes the names of tools, such as {{{given!r}}}; got a text")
             object.__setattr__(self, name, frozenset(given))
+        for tool, look in self.lookup.items():
+            _check(tool, look)
 
     @property
     def named(self) -> frozenset[str]:
         """Every tool that is named."""
         return frozenset(self.approve | self.side_effects | set(self.lookup))
+
+
+def _check(tool: str, look: object) -> None:
+    """It is called only after a crash: that is too late to find out that it cannot be."""
+    wanted = f"ToolPolicy.lookup[{tool!r}] must be async def look(key, arguments)"
+    if not callable(look):
+        raise ValueError(f"{wanted}; got {look!r}")
+    try:
+        inspect.signature(look).bind("key", {})
+    except TypeError as error:
+        raise ValueError(f"{wanted}: {error}") from None
+    except ValueError:  # nobody can say what it takes
+        return
