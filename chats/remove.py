@@ -11,9 +11,12 @@ from typing import NamedTuple
 
 from moot.chats.blobs import FileBlobs, digests_in
 from moot.chats.errors import StoreError
+from moot.chats.owner import Hold, is_held
 from moot.chats.search_index import index_path
 from moot.chats.sqlite_schema import reading
 
+UNBEGUN_SECONDS = 86400.0
+"""How long a run without events is kept after somebody meant to begin it."""
 _Submit = Callable[[Callable[[sqlite3.Connection], int]], asyncio.Future[int]]
 _HEADER = b"SQLite format 3\0"
 
@@ -32,6 +35,15 @@ def forgotten(db: sqlite3.Connection, number: int) -> int:
     for sql in ("DELETE FROM event WHERE run = ?", "DELETE FROM command WHERE run = ?", "DELETE FROM run WHERE id = ?"):
         db.execute(sql, (number,))
     return int(events + commands)
+
+
+def forget_unbegun(db: sqlite3.Connection, now: float) -> int:
+    """Delete what processes left that died before a run's first event: nobody sees it, so nobody can remove it. How
+    many bytes that was; `now` is the time on the wall.
+    """
+    sql = "SELECT id, owner, until, ticks FROM run WHERE head = 0 AND until < ?"
+    unbegun = db.execute(sql, (now - UNBEGUN_SECONDS,)).fetchall()
+    return sum(forgotten(db, number) for number, *hold in unbegun if not is_held(Hold(*hold), now))
 
 
 async def sweep(database: Path, blobs: FileBlobs, submit: _Submit) -> int:

@@ -19,7 +19,7 @@ from moot.chats.chain import EMPTY, Row, chained
 from moot.chats.errors import Fenced, StoreError, UserError
 from moot.chats.events import Event
 from moot.chats.owner import Hold, is_held, pid_of
-from moot.chats.remove import compact, forgotten, sweep
+from moot.chats.remove import compact, forget_unbegun, forgotten, sweep
 from moot.chats.search_index import forget
 from moot.chats.sqlite_look import Looker
 from moot.chats.sqlite_rows import FIRST, ROWS, event_of, listed, rows_of, rows_of_types
@@ -75,8 +75,8 @@ class SqliteStore:
         """A new run with an empty journal."""
 
         def job(db: sqlite3.Connection) -> None:
-            sql = "INSERT INTO run(name, chat, parent, base) VALUES(?, ?, ?, ?) ON CONFLICT DO NOTHING"
-            if db.execute(sql, (run, chat, parent, base)).rowcount != 1:
+            sql = "INSERT INTO run(name, chat, parent, base, until) VALUES(?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+            if db.execute(sql, (run, chat, parent, base, self._clock())).rowcount != 1:  # held by nobody, but young
                 raise StoreError(f"there is a run {run!r} already")
 
         await self._writer.submit(job)
@@ -239,8 +239,11 @@ class SqliteStore:
         return size + (await self.sweep() if sweeps else 0)
 
     async def sweep(self) -> int:
-        """Drop content that no run names and that was put some time ago; how many bytes that was."""
-        return await sweep(self.path, self.blobs, self._writer.submit)
+        """Drop content that no run names and that was put some time ago, and runs that never began; how many bytes
+        that was.
+        """
+        unbegun = await self._writer.submit(lambda db: forget_unbegun(db, self._clock()))
+        return unbegun + await sweep(self.path, self.blobs, self._writer.submit)
 
     async def compact(self) -> int:
         """Give the room that removed runs have left in the file back to the system, where that is worth it and nobody

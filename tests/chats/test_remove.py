@@ -123,7 +123,7 @@ async def test_what_a_fork_takes_over_meanwhile_is_kept(sqlite: SqliteStore, clo
     sqlite.blobs = blobs = Overtaken(sqlite, clock, when)
     (mine,) = await kept(sqlite, "r1", b"mine")
     await sqlite.create("fork", "chat", parent="r1", base=1)
-    clock.ahead, blobs.digest = DAY, mine
+    clock.ahead, blobs.digest = DAY / 2, mine
     await sqlite.remove("r1")
     assert blobs.fired
     assert there(sqlite, mine) == [True]
@@ -178,3 +178,28 @@ async def test_a_removal_that_fails_removes_nothing(tmp_path: Path) -> None:
     assert len(await store.load("r1")) == 1
     assert there(store, *digests) == [True]
     await store.close()
+
+
+async def test_what_is_left_of_starts_that_failed_goes_with_a_later_removal(
+    sqlite: SqliteStore, clock: "Clock", dead_owner: str
+) -> None:
+    def runs() -> list[str]:
+        with closing(sqlite3.connect(sqlite.path)) as db:
+            return [name for (name,) in db.execute("SELECT name FROM run ORDER BY name")]
+
+    for run in ("created", "died", "given-back", "driven"):
+        await sqlite.create(run, "chat")
+    await sqlite.claim("died", dead_owner)
+    await sqlite.release(await sqlite.claim("given-back", new_owner()))
+    await sqlite.post("given-back", "{}")
+    driven = await sqlite.claim("driven", new_owner())
+    await kept(sqlite, "r1")
+    await sqlite.sweep()
+    assert runs() == ["created", "died", "driven", "given-back", "r1"]  # they may be about to begin
+    clock.ahead = DAY + 3600
+    await sqlite.create("young", "chat")
+    await sqlite.remove("r1")
+    assert runs() == ["driven", "young"]
+    with closing(sqlite3.connect(sqlite.path)) as db:
+        assert db.execute("SELECT count(*) FROM command").fetchone() == (0,)
+    await sqlite.append(driven, 0, [note(1)], "paused")

@@ -72,7 +72,9 @@ async def test_who_waits_for_commands_costs_a_turn_nothing(sqlite: SqliteStore) 
     await sqlite.create("r", "chat")
     claim = await sqlite.claim("r", new_owner())
     knock = asyncio.ensure_future(sqlite.knock("r"))
-    await sqlite.names()
+    while not sqlite._news.commands:
+        await sqlite.names()
+    await sqlite.names()  # and it has looked
     asked = Statements(sqlite)
     for head in range(200):
         await sqlite.append(claim, head, [note(head + 1)])

@@ -11,15 +11,10 @@ from pathlib import Path
 import pytest
 
 from moot.chats.errors import StoreError
-from moot.chats.event_types import Warned
-from moot.chats.events import Event
 from moot.chats.owner import new_owner
 from moot.chats.sqlite_store import SqliteStore
 from moot.chats.sqlite_writer import Job
-
-
-def note(seq: int) -> Event:
-    return Event("warning", 0, 0, "", Warned(text="x"), "", seq, 100.0)
+from tests.journals import note
 
 
 @contextmanager

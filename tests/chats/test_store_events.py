@@ -1,6 +1,7 @@
 """What every store must do with events and content: keep them in their order, whole, and as they were."""
 
 import hashlib
+
 import pytest
 
 from moot.chats.errors import Fenced, StoreError, UserError
