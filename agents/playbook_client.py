@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from autogen_core import CancellationToken, Component
 from autogen_core.models import (
-    ChatCompletionClient,
     CreateResult,
     LLMMessage,
     ModelFamily,
@@ -20,14 +18,10 @@ from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
 from typing_extensions import override
 
+from moot.agents.offline_client import CHARACTERS_PER_TOKEN, MOST_PIECES, OfflineClient, breathe
 from moot.agents.playbook import Playbook
 from moot.agents.situation import Situation
 
-CHARACTERS_PER_TOKEN = 4
-CONTEXT_TOKENS = 1_000_000
-"""Far beyond any chat; a playbook has no window of its own."""
-MOST_PIECES = 500
-"""A reply is streamed in at most about that many pieces: nobody reads megabytes word by word."""
 _WORD = re.compile(r"\S+\s*|\s+")
 
 
@@ -40,7 +34,7 @@ class PlaybookClientConfig(BaseModel):
     delay_seconds: float = 0.0
 
 
-class PlaybookClient(ChatCompletionClient, Component[PlaybookClientConfig]):
+class PlaybookClient(OfflineClient, Component[PlaybookClientConfig]):
     """Says what a playbook's part says. The same messages get the same reply; nothing is kept but the count of tokens.
 
     `delay_seconds` is waited before each piece of a streamed reply, for those who watch.
@@ -52,11 +46,10 @@ class PlaybookClient(ChatCompletionClient, Component[PlaybookClientConfig]):
     model_kind: Literal["scripted"] = "scripted"
 
     def __init__(self, playbook: Playbook, part: str, *, delay_seconds: float = 0.0) -> None:
+        super().__init__()
         self._playbook = playbook
         self._part = playbook.part(part)
         self._delay_seconds = delay_seconds
-        self._last = RequestUsage(prompt_tokens=0, completion_tokens=0)
-        self._total = RequestUsage(prompt_tokens=0, completion_tokens=0)
 
     @property
     def name(self) -> str:
@@ -80,7 +73,7 @@ class PlaybookClient(ChatCompletionClient, Component[PlaybookClientConfig]):
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
         """The reply to these messages. Tools and the wish for JSON are taken note of by nobody: the script decides."""
-        await _breathe(cancellation_token, 0.0)
+        await breathe(cancellation_token)
         return self._reply(messages, tools)
 
     @override
@@ -98,33 +91,9 @@ class PlaybookClient(ChatCompletionClient, Component[PlaybookClientConfig]):
         result = self._reply(messages, tools)
         assert isinstance(result.content, str)
         for chunk in _pieces(result.content):
-            await _breathe(cancellation_token, self._delay_seconds)
+            await breathe(cancellation_token, self._delay_seconds)
             yield chunk
         yield result
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-    def actual_usage(self) -> RequestUsage:
-        """What the last reply took, in tokens of four characters."""
-        return self._last
-
-    def total_usage(self) -> RequestUsage:
-        """What all replies took."""
-        return self._total
-
-    def count_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
-        """A token for every four characters, at least one a message."""
-        return sum(1 + len(str(message.content)) // CHARACTERS_PER_TOKEN for message in messages)
-
-    def remaining_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
-        """What is left of a window that no chat fills."""
-        return max(0, CONTEXT_TOKENS - self.count_tokens(messages, tools=tools))
-
-    @property
-    def capabilities(self) -> Any:
-        """The same as `model_info`; AutoGen still asks for it under this name."""
-        return self.model_info
 
     @property
     def model_info(self) -> ModelInfo:
@@ -144,11 +113,7 @@ class PlaybookClient(ChatCompletionClient, Component[PlaybookClientConfig]):
             prompt_tokens=self.count_tokens(messages, tools=tools),
             completion_tokens=-(-len(text) // CHARACTERS_PER_TOKEN),
         )
-        self._last = usage
-        self._total = RequestUsage(
-            prompt_tokens=self._total.prompt_tokens + usage.prompt_tokens,
-            completion_tokens=self._total.completion_tokens + usage.completion_tokens,
-        )
+        self._took(usage)
         return CreateResult(finish_reason="stop", content=text, usage=usage, cached=False)
 
     def _to_config(self) -> PlaybookClientConfig:
@@ -163,14 +128,6 @@ class PlaybookClient(ChatCompletionClient, Component[PlaybookClientConfig]):
     def _from_config(cls, config: PlaybookClientConfig) -> Self:
         playbook = Playbook.parse(config.text, config.origin)
         return cls(playbook, config.part, delay_seconds=config.delay_seconds)
-
-
-async def _breathe(token: CancellationToken | None, seconds: float) -> None:
-    """Let others run, for that long; end at once when the call is cancelled."""
-    pause = asyncio.ensure_future(asyncio.sleep(seconds))
-    if token is not None:
-        token.link_future(pause)
-    await pause
 
 
 def _pieces(text: str) -> Iterator[str]:

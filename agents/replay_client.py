@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from autogen_core import CancellationToken
-from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, ModelFamily, ModelInfo, RequestUsage
-from autogen_core.tools import Tool, ToolSchema
+from autogen_core.models import CreateResult, LLMMessage, ModelFamily, ModelInfo
 
 from moot.agents.effects import SCOPE
 from moot.agents.errors import TapeError
 from moot.agents.journalled_client import ALLOWED_OUTPUT_TOKENS
 from moot.agents.models import Model
+from moot.agents.offline_client import MOST_PIECES, OfflineClient, breathe
 from moot.agents.prices import FREE
 from moot.agents.tape import Call, Tape
 from moot.agents.tape_request import Request, Requests
 
-CHARACTERS_PER_TOKEN = 4
-CONTEXT_TOKENS = 1_000_000
 PIECE_CHARACTERS = 24
-MOST_PIECES = 500
 
 
-class ReplayClient(ChatCompletionClient):
+class ReplayClient(OfflineClient):
     """Gives what was recorded for the same request of the same participant, in the recorded order.
 
     Raises TapeError for a request that is not on the tape, or comes more often than it was recorded.
@@ -36,6 +31,7 @@ class ReplayClient(ChatCompletionClient):
     model_kind: Literal["replayed"] = "replayed"
 
     def __init__(self, tape: Tape, part: str = "") -> None:
+        super().__init__()
         self.tape, self.part = tape, part
         calls = tape.of(part)
         most = [call.line.most_output_tokens for call in calls if call.line.most_output_tokens is not None]
@@ -44,7 +40,6 @@ class ReplayClient(ChatCompletionClient):
         self._info = next((call.info for call in calls if call.info is not None), None)
         self._requests = Requests()
         self._served: dict[str, int] = {}
-        self._last = self._total = RequestUsage(0, 0)
         self._told = not tape.torn
 
     @property
@@ -59,7 +54,7 @@ class ReplayClient(ChatCompletionClient):
 
     async def create(self, messages: Sequence[LLMMessage], **options: Any) -> CreateResult:
         """The recorded result. The options are those of AutoGen's clients. Raises TapeError."""
-        await _breathe(options.get("cancellation_token"))
+        await breathe(options.get("cancellation_token"))
         return self._reply(self._requests.of(messages, options))
 
     async def create_stream(
@@ -67,13 +62,13 @@ class ReplayClient(ChatCompletionClient):
     ) -> AsyncGenerator[str | CreateResult, None]:
         """The same in pieces, then the result."""
         token = options.get("cancellation_token")
-        await _breathe(token)
+        await breathe(token)
         result = self._reply(self._requests.of(messages, options))
         if isinstance(result.content, str):
             size = max(PIECE_CHARACTERS, -(-len(result.content) // MOST_PIECES))
             for at in range(0, len(result.content), size):
                 yield result.content[at : at + size]
-                await _breathe(token)
+                await breathe(token)
         yield result
 
     def _reply(self, request: Request) -> CreateResult:
@@ -87,11 +82,7 @@ class ReplayClient(ChatCompletionClient):
             raise TapeError(_too_often(self.tape.name, self.part, calls))
         self._served[digest] = given + 1
         result = calls[min(given, len(calls) - 1)].line.result.model_copy(deep=True)
-        used = result.usage
-        self._last = used
-        self._total = RequestUsage(
-            self._total.prompt_tokens + used.prompt_tokens, self._total.completion_tokens + used.completion_tokens
-        )
+        self._took(result.usage)
         return result
 
     def _tell(self) -> None:
@@ -104,30 +95,6 @@ class ReplayClient(ChatCompletionClient):
             logging.getLogger("moot").warning("%s", text)
         else:
             here.conversation.note("warning", {"text": text, "facts": {}})
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-    def actual_usage(self) -> RequestUsage:
-        """What the last reply took when it was recorded."""
-        return self._last
-
-    def total_usage(self) -> RequestUsage:
-        """What all replies took when they were recorded."""
-        return self._total
-
-    def count_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
-        """A token for every four characters, at least one a message."""
-        return sum(1 + len(str(message.content)) // CHARACTERS_PER_TOKEN for message in messages)
-
-    def remaining_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
-        """What is left of a window that no chat fills."""
-        return max(0, CONTEXT_TOKENS - self.count_tokens(messages, tools=tools))
-
-    @property
-    def capabilities(self) -> Any:
-        """The same as `model_info`; AutoGen still asks for it under this name."""
-        return self.model_info
 
     @property
     def model_info(self) -> ModelInfo:
@@ -154,11 +121,3 @@ def _too_often(name: str, part: str, calls: tuple[Call, ...]) -> str:
         f"replay:{name}: {part!r} asks again what was recorded {times} (line {lines}); "
         'record again with --record, or write "repeat": true into the tape\'s first line to give the last reply again'
     )
-
-
-async def _breathe(token: CancellationToken | None) -> None:
-    """Let others run; end at once when the call is cancelled."""
-    pause = asyncio.ensure_future(asyncio.sleep(0))
-    if token is not None:
-        token.link_future(pause)
-    await pause

@@ -10,8 +10,9 @@ from autogen_agentchat.agents import AssistantAgent
 from autogen_core import CancellationToken
 from autogen_core.models import ChatCompletionClient, CreateResult, UserMessage
 
+from moot.agents.offline_client import MOST_PIECES
 from moot.agents.playbook import Playbook
-from moot.agents.playbook_client import MOST_PIECES, PlaybookClient
+from moot.agents.playbook_client import PlaybookClient
 
 TEXT = """
 version: 1
