@@ -29,7 +29,8 @@ from moot.termination.outcome import Outcome
 from moot.termination.rules import AllOf, AnyOf, Rule, code_succeeded, says
 
 Playbooks = Callable[[str], Playbook]
-_SCRIPTED = "playbook:"
+SCRIPTED = "playbook:"
+"""How the name of a model begins that is a playbook."""
 _NO_TAPES: Mapping[str, Tape] = {}
 
 
@@ -56,7 +57,7 @@ def load_chat(
     Raises SpecError with everything that is wrong in the file, UserError, PlaybookError for a playbook, TapeError for a
     tape.
     """
-    given = {**(sets or {}), **({"model": _from_here(model)} if model is not None else {})}
+    given = {**(sets or {}), **({"model": from_here(model)} if model is not None else {})}
     spec = load_chat_file(path, sets=given, task=task, check_model=check_name, priced=_priced)
     if model is not None:
         spec = _without_own_models(spec)
@@ -160,9 +161,9 @@ def _priced(model: str | ModelEntry) -> bool:
     return priced(_model(model) or "")
 
 
-def _from_here(model: str) -> str:
-    """A playbook or a tape named on the command line counts from the working directory, where it is there."""
-    prefix = next((each for each in (_SCRIPTED, REPLAY) if model.startswith(each)), None)
+def from_here(model: str) -> str:
+    """A playbook or a tape that is named for one run or fork counts from the working directory, where it is there."""
+    prefix = next((each for each in (SCRIPTED, REPLAY) if model.startswith(each)), None)
     name, hash_, part = model.removeprefix(prefix or "").partition("#")
     if prefix is not None and (path := Path.cwd() / name).is_file():
         return f"{prefix}{path}{hash_}{part}"
@@ -182,9 +183,9 @@ def _playbooks(spec: ResolvedSpec, find: Playbooks) -> dict[str, str]:
     texts: dict[str, str] = {}
     for name, entry in spec.chat.participants.items():
         model = (entry.model or spec.chat.model) if isinstance(entry, AssistantEntry) else None
-        if not isinstance(entry, AssistantEntry) or not isinstance(model, str) or not model.startswith(_SCRIPTED):
+        if not isinstance(entry, AssistantEntry) or not isinstance(model, str) or not model.startswith(SCRIPTED):
             continue
-        file, _, part = model.removeprefix(_SCRIPTED).partition("#")
+        file, _, part = model.removeprefix(SCRIPTED).partition("#")
         playbook = find(file)
         try:
             playbook.part(part or entry.part or name)

@@ -17,6 +17,12 @@ from moot.chats.store import Store
 
 async def created_from(chat: Chat, seats: Mapping[str, Seat], store: Store) -> RunCreated:
     """The event that says so; input files are kept by content. Raises UserError for one that cannot be read."""
+    inputs = {p.name: await _inputs(p, store) for p in chat.participants if isinstance(p, Executor)}
+    return made_of(chat, seats).model_copy(update={"inputs": inputs, "moot": _version()})
+
+
+def made_of(chat: Chat, seats: Mapping[str, Seat]) -> RunCreated:
+    """The same without input files, and without who began the run."""
     kinds = {seat.model_kind for seat in seats.values() if seat.model_kind is not None}
     assert chat.limits is not None  # checked when the chat was made
     return RunCreated(
@@ -25,9 +31,7 @@ async def created_from(chat: Chat, seats: Mapping[str, Seat], store: Store) -> R
         limits=chat.limits.given(),
         models={s.name: s.model_name for s in seats.values() if s.model_name is not None},
         model_kind="none" if not kinds else "mixed" if len(kinds) > 1 else kinds.pop(),
-        inputs={p.name: await _inputs(p, store) for p in chat.participants if isinstance(p, Executor)},
         spec=chat.source,
-        moot=_version(),
     )
 
 

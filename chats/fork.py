@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from moot.chats.build import chat_from_source
 from moot.chats.chat import Chat
+from moot.chats.creating import made_of
 from moot.chats.errors import StoreError, UserError
 from moot.chats.event_types import MessageSaid, RunCreated, RunForked, SpeakerSelected, TurnFinished, Warned
 from moot.chats.events import Event
@@ -24,6 +24,7 @@ from moot.chats.fork_memory import check_fresh, remember
 from moot.chats.home import open_store
 from moot.chats.ids import new_run
 from moot.chats.owner import new_owner
+from moot.chats.rebuild import rebuild
 from moot.chats.state import State
 from moot.chats.store import Store
 from moot.chats.table import factory
@@ -111,14 +112,14 @@ async def _plan(store: Store, name: str, turn: int | None, edits: Edits, given: 
     at = _chosen(name, events, turn)
     if edits.message is not None and at.turn == 0:
         raise UserError("nobody has spoken at turn 0, so no message can be another: the task can (task=..., --task)")
-    chat = edits.applied(given or _kept_chat(name, created))
+    chat = edits.applied(given or rebuild(name, created, to="fork"))
     if chat.names != created.participants:
         there = ", ".join(created.participants)
         raise UserError(f"run {name} was made with {there}, not with {', '.join(chat.names)}")
     seats = chat.seats()
     try:
         await check_fresh(seats, events, at.head)
-        made = _made(created, chat, {s.name: (s.model_name, s.model_kind) for s in seats.values()})
+        made = made_of(chat, seats).model_copy(update={"inputs": created.inputs, "moot": created.moot})
         prefix = [events[0]._replace(data=made), *map(_uncounted, events[1 : at.head])]
         state = State(name, factory(seats))
     finally:
@@ -183,30 +184,6 @@ def _chosen(name: str, events: Sequence[Event], turn: int | None) -> Boundary:
 def _listed(numbers: set[int]) -> str:
     *most, last = sorted(numbers)
     return f"{', '.join(map(str, most))} and {last}"
-
-
-def _kept_chat(name: str, created: RunCreated) -> Chat:
-    if created.spec is None:
-        raise UserError(
-            f"run {name} was made of Python objects (chat {created.chat!r}): "
-            f"fork it with them, fork({name!r}, chat=...)"
-        )
-    return chat_from_source(created.spec)
-
-
-def _made(created: RunCreated, chat: Chat, models: dict[str, tuple[str | None, str | None]]) -> RunCreated:
-    """What the fork is made of: the run's input files, the chat's everything else."""
-    kinds = {kind for _, kind in models.values() if kind is not None}
-    assert chat.limits is not None  # checked when the chat was made
-    return created.model_copy(
-        update={
-            "chat": chat.name,
-            "limits": chat.limits.given(),
-            "models": {name: model for name, (model, _) in models.items() if model is not None},
-            "model_kind": "none" if not kinds else "mixed" if len(kinds) > 1 else kinds.pop(),
-            "spec": chat.source,
-        }
-    )
 
 
 def _uncounted(event: Event) -> Event:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from moot.agents.assistant import Assistant
 from moot.agents.models import check_name
 from moot.agents.origins import REPLAY
-from moot.chats.build import chat_from_source
+from moot.chats.build import SCRIPTED, chat_from_source, from_here
 from moot.chats.chat import Chat, Participant
 from moot.chats.chat_file import AssistantEntry, ChatFile, ExecutorEntry, ModelEntry
 from moot.chats.check import priced
@@ -32,7 +32,6 @@ from moot.chats.yaml_source import Source, YamlValue
 
 _OWN = ""
 """The context of the participant itself, beside those of agents that are its tools."""
-_SCRIPTED = "playbook:"
 _MODEL_KEY = re.compile(r"(participants\.\w+\.)?model")
 _FILES_KEY = re.compile(r"(participants\.\w+\.)?sandbox\.files\b")
 
@@ -129,17 +128,8 @@ def _sets(edits: Edits) -> dict[str, str]:
             raise UserError(f"--set {key}: a fork works on the files that the run began with")
         if key == "task":
             raise UserError("--set task: the task was said when the run began: change it with --task")
-    models = {key: _from_here(text) for key, text in sets.items() if _MODEL_KEY.fullmatch(key)}
+    models = {key: from_here(text) for key, text in sets.items() if _MODEL_KEY.fullmatch(key)}
     return {**sets, **models, **{key: f'"{text}"' for key, text in texts.items()}}
-
-
-def _from_here(model: str) -> str:
-    """A playbook or a tape that is named for a fork counts from the working directory, where it is there."""
-    prefix = next((each for each in (_SCRIPTED, REPLAY) if model.startswith(each)), None)
-    name, hash_, part = model.removeprefix(prefix or "").partition("#")
-    if prefix is not None and (path := Path.cwd() / name).is_file():
-        return f"{prefix}{path}{hash_}{part}"
-    return model
 
 
 def _value(stored: object) -> YamlValue:
@@ -192,7 +182,7 @@ def _named(chat: ChatFile, prefix: str) -> dict[str, str]:
 
 def _playbooks(chat: ChatFile, known: Mapping[str, str]) -> dict[str, str]:
     """The text of every playbook that is played: as it was kept, else as it stands in its file now."""
-    files = dict.fromkeys(_named(chat, _SCRIPTED).values())
+    files = dict.fromkeys(_named(chat, SCRIPTED).values())
     return {file: known[file] if file in known else find_playbook_from(Path.cwd(), file).text for file in files}
 
 
