@@ -8,13 +8,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from autogen_agentchat.agents import AssistantAgent
+from autogen_agentchat.agents import AssistantAgent, UserProxyAgent
 from autogen_core.models import LLMMessage
 
 from moot.agents.executor import executor
 from moot.chats.chat import Chat
+from moot.chats.commands import Decide
 from moot.chats.errors import StoreError, UserError
-from moot.chats.event_types import Unknown
+from moot.chats.event_types import CommandRefused, Unknown
+from moot.chats.outside import post, requests
 from moot.chats.run import open_run
 from moot.chats.sqlite_schema import SCHEMA_VERSION
 from moot.chats.sqlite_store import SqliteStore
@@ -27,11 +29,11 @@ from tests.fakes import Counting, Scripted, Words, call, steps
 
 JOURNALS = Path(__file__).parent.parent / "data" / "journals"
 """Each was written by the version it is named after: of the runs from a chat file and of those made of Python objects
-one is finished and one is paused, at least.
+one is finished and one is paused, at least; where questions are kept, one waits for a person.
 """
 OLD = [1, 2]
 VERSIONS = [*OLD, SCHEMA_VERSION]
-TYPES = {1: 20, 2: 20, 3: 24}
+TYPES = {1: 20, 2: 20, 3: 27}
 """How many types of event each has: every one that 1 and 2 knew."""
 
 
@@ -61,6 +63,15 @@ def of_objects() -> Chat:
     )
 
 
+def of_people() -> Chat:
+    """The chat of the run that waits for a person."""
+    return Chat([UserProxyAgent("owner"), Scripted("bob")], limits=Limits(turns=3), name="asked")
+
+
+CHATS = {"duet": lambda: None, "objects": of_objects, "asked": of_people}
+"""What each run is opened with, by its chat's name."""
+
+
 def written(version: int, folder: Path) -> Path:
     """The file as that version left it."""
     path = folder / "moot.db"
@@ -86,7 +97,8 @@ async def test_every_run_is_there_with_all_its_events_and_nothing_is_wrong_with_
         assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
         heads = dict(db.execute("SELECT name, head FROM run"))
     rows = await store.runs()
-    assert {(row.chat, row.status) for row in rows} == {
+    asked = {("asked", "waiting")} if version > 2 else set()
+    assert {(row.chat, row.status) for row in rows} == asked | {
         ("duet", "finished"), ("duet", "paused"), ("objects", "finished"), ("objects", "paused"),
     }  # fmt: skip
     assert sorted(row.run for row in rows) == sorted(heads)
@@ -108,7 +120,7 @@ async def test_commands_and_forks_are_there(tmp_path: Path) -> None:
     assert fork.parent in rows
     assert (fork.turns, fork.input_tokens) == (2, 0)
     posted = [[p.command for p in await store.posted(run)] for run in rows]
-    assert sorted(len(commands) for commands in posted) == [0, 0, 0, 0, 1, 1, 2]
+    assert sorted(len(commands) for commands in posted) == [0, 0, 0, 0, 1, 1, 2, 2]
     assert "Agree soon." in str(posted)  # by nobody taken in yet
     await store.close()
 
@@ -117,11 +129,14 @@ async def test_commands_and_forks_are_there(tmp_path: Path) -> None:
 async def test_a_run_of_an_earlier_version_goes_on_or_says_that_it_is_finished(version: int, tmp_path: Path) -> None:
     store = await opened(version, tmp_path)
     for row in await store.runs():
-        chat = None if row.chat == "duet" else of_objects()
+        chat = CHATS[row.chat]()
         if row.status == "finished":
             with pytest.raises(UserError, match="is finished"):
                 await open_run(row.run, chat=chat, store=store)
             continue
+        for question in await requests(row.run, store):
+            decided = Decide(request=question.id, decision="respond", text="Yes.", digest=question.digest)
+            await post(row.run, decided, store)
         run = await (await open_run(row.run, chat=chat, store=store)).finish()
         assert (run.status, run.turns > row.turns) == ("finished", True)
         assert run.outcome is (Outcome.GOAL if chat is None else Outcome.LIMIT)
@@ -190,3 +205,16 @@ async def test_a_file_of_a_newer_version_is_refused_and_not_touched(tmp_path: Pa
         SqliteStore(path)
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["moot.db"]
+
+
+async def test_what_was_asked_and_decided_is_there(tmp_path: Path) -> None:
+    store = await opened(3, tmp_path)
+    (run,) = [row.run for row in await store.runs() if row.chat == "asked"]
+    assert [question.id for question in await requests(run, store)] == ["q2"]
+    again = Decide(request="q1", decision="respond", text="No.", digest="x")
+    with pytest.raises(UserError, match="q1 was decided already: respond by eve"):
+        await post(run, again, store)
+    (refused,) = await store.load(run, types=("command.refused",))
+    assert isinstance(refused.data, CommandRefused)
+    assert "asks about something else" in refused.data.reason
+    await store.close()

@@ -6,6 +6,8 @@ INSERT INTO "command" VALUES(1,3,1,1.7952042850228924751e+09,'{"by":"eve","do":"
 INSERT INTO "command" VALUES(2,4,1,1.79520428506601309771e+09,'{"by":"eve","do":"pause","now":false}');
 INSERT INTO "command" VALUES(3,4,2,1.79520428508275866515e+09,'{"by":"eve","do":"stop","reason":"enough","now":false}');
 INSERT INTO "command" VALUES(4,2,1,1.79520428510745358461e+09,'{"by":"eve","do":"say","text":"Agree soon.","to":null}');
+INSERT INTO "command" VALUES(5,8,1,1.79520873127417302135e+09,'{"by":"eve","do":"decide","request":"q1","decision":"respond","text":"no","digest":"of another question"}');
+INSERT INTO "command" VALUES(6,8,2,1.79520873127486944205e+09,'{"by":"eve","do":"decide","request":"q1","decision":"respond","text":"Let us begin.","digest":"0c0daa54210de33dfcf8c1c2"}');
 CREATE TABLE event(
   run INTEGER NOT NULL, seq INTEGER NOT NULL, ts REAL NOT NULL, turn INTEGER NOT NULL, attempt INTEGER NOT NULL,
   type TEXT NOT NULL, participant TEXT NOT NULL, span TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY(run, seq))
@@ -185,6 +187,32 @@ INSERT INTO "event" VALUES(7,31,1.79520428544127750398e+09,4,1,'effect.completed
 INSERT INTO "event" VALUES(7,32,1.79520428544131851198e+09,4,1,'turn.finished','old','','{"reply":{"id":"bbdfd4ce-ea38-4f98-a1bb-944e858dbf73","source":"old","models_usage":null,"metadata":{},"created_at":"2026-11-20T19:51:25.441240Z","content":"old 1","type":"TextMessage"},"contexts":{},"state":"turn/0","seconds":0.000813}');
 INSERT INTO "event" VALUES(7,33,1.79520428544139409063e+09,3,1,'turn.abandoned','critic','','{"reason":"stopped in the middle of the turn","seconds":0.000899}');
 INSERT INTO "event" VALUES(7,34,1.79520428544142627712e+09,0,0,'run.paused','','','{"reason":"stopped in the middle of a turn","waiting":[]}');
+INSERT INTO "event" VALUES(8,1,1.79520873127064418788e+09,0,0,'run.created','','','{"chat":"asked","participants":["owner","bob"],"limits":{"turns":3.0},"models":{},"model_kind":"none","inputs":{},"spec":null,"moot":"0.1.0"}');
+INSERT INTO "event" VALUES(8,2,1795208731.27077,0,0,'message','','','{"message":{"id":"3b2f9ae7-781d-4e7d-b7df-a178cfdabb39","source":"user","models_usage":null,"metadata":{},"created_at":"2026-11-20T21:05:31.270746Z","content":"Shall we?","type":"TextMessage"},"to":null}');
+INSERT INTO "event" VALUES(8,3,1.79520873127081012727e+09,0,0,'run.started','','','{"owner":"1f0712fb-417b-4d7b-b7f6-710bc3b3378c:4026531836:13128:1807150:c93ce176"}');
+INSERT INTO "event" VALUES(8,4,1.79520873127173709871e+09,1,0,'speaker.selected','','','{"policy":"round_robin","candidates":["owner","bob"],"chosen":["owner"],"reason":"round 1, in order","step":1,"attempts":1,"fallback":null}');
+INSERT INTO "event" VALUES(8,5,1.79520873127176284794e+09,1,1,'turn.started','owner','','{"seen":null}');
+INSERT INTO "event" VALUES(8,6,1.79520873127202653879e+09,1,1,'inner','owner','','{"message":{"id":"cc6fdc26-e4fc-4c3f-a2db-45085090a367","source":"owner","models_usage":null,"metadata":{},"created_at":"2026-11-20T21:05:31.272000Z","request_id":"7cf42cfe-3ddc-48c7-8e32-624669daa7d9","content":"","type":"UserInputRequestedEvent"}}');
+INSERT INTO "event" VALUES(8,7,1.79520873127211761472e+09,1,1,'request.asked','owner','ask-input/0','{"id":"q1","key":"ask-input/0","kind":"input","digest":"0c0daa54210de33dfcf8c1c2","payload":{"prompt":"Enter your response: "},"ask":"anyone","allow":["respond"]}');
+INSERT INTO "event" VALUES(8,8,1.79520873127279853827e+09,1,1,'turn.abandoned','owner','','{"reason":"waits for a person to decide q1","seconds":0.001009}');
+INSERT INTO "event" VALUES(8,9,1.79520873127291417121e+09,0,0,'run.paused','','','{"reason":"waits for a person to decide q1","waiting":["q1"]}');
+INSERT INTO "event" VALUES(8,10,1.79520873127642536159e+09,0,0,'run.resumed','','','{"owner":"1f0712fb-417b-4d7b-b7f6-710bc3b3378c:4026531836:13128:1807150:a21ad82b"}');
+INSERT INTO "event" VALUES(8,11,1.79520873127688646315e+09,0,0,'command.refused','','','{"command":1,"by":"eve","reason":"q1 asks about something else than what was decided: look at it again"}');
+INSERT INTO "event" VALUES(8,12,1.79520873127690386772e+09,0,0,'request.decided','','','{"id":"q1","decision":"respond","text":"Let us begin.","by":"eve","digest":"0c0daa54210de33dfcf8c1c2","command":2}');
+INSERT INTO "event" VALUES(8,13,1.79520873127694082262e+09,1,2,'turn.started','owner','','{"seen":1}');
+INSERT INTO "event" VALUES(8,14,1.79520873127707862853e+09,1,2,'inner','owner','','{"message":{"id":"3450af0a-050f-4853-bd50-a88079a5f466","source":"owner","models_usage":null,"metadata":{},"created_at":"2026-11-20T21:05:31.277064Z","request_id":"cd8448e5-084e-4db8-bb80-7f2c76175e09","content":"","type":"UserInputRequestedEvent"}}');
+INSERT INTO "event" VALUES(8,15,1.79520873127717661863e+09,1,2,'turn.finished','owner','','{"reply":{"id":"738b5cac-b2cc-42f5-b0ce-7b3d87270d71","source":"owner","models_usage":null,"metadata":{},"created_at":"2026-11-20T21:05:31.277134Z","content":"Let us begin.","type":"TextMessage"},"contexts":{},"state":null,"seconds":0.000219}');
+INSERT INTO "event" VALUES(8,16,1.79520873127723956108e+09,2,0,'speaker.selected','','','{"policy":"round_robin","candidates":["owner","bob"],"chosen":["bob"],"reason":"round 1, in order","step":2,"attempts":1,"fallback":null}');
+INSERT INTO "event" VALUES(8,17,1.79520873127724647517e+09,2,1,'turn.started','bob','','{"seen":null}');
+INSERT INTO "event" VALUES(8,18,1.79520873127729940418e+09,2,1,'effect.intended','bob','turn/0','{"key":"turn/0","kind":"turn","digest":"97dd82c8a5a51a17cddafb8f","reserved":{"input_tokens":0,"output_tokens":0,"usd":0.0,"code_runs":0}}');
+INSERT INTO "event" VALUES(8,19,1.79520873127785444262e+09,2,1,'effect.completed','bob','turn/0','{"key":"turn/0","result":{"inner":[],"reply":{"id":"d0cdcecb-8f35-4237-a94f-d0f2e0d98c22","source":"bob","models_usage":null,"metadata":{},"created_at":"2026-11-20T21:05:31.277786Z","content":"bob 1","type":"TextMessage"},"state":{"spoken":1,"told":["user: Shall we?","owner: Let us begin."]},"tokens":[0,0]},"spent":{"input_tokens":0,"output_tokens":0,"usd":0.0,"code_runs":0}}');
+INSERT INTO "event" VALUES(8,20,1.79520873127788352973e+09,2,1,'turn.finished','bob','','{"reply":{"id":"d0cdcecb-8f35-4237-a94f-d0f2e0d98c22","source":"bob","models_usage":null,"metadata":{},"created_at":"2026-11-20T21:05:31.277786Z","content":"bob 1","type":"TextMessage"},"contexts":{},"state":"turn/0","seconds":0.000629}');
+INSERT INTO "event" VALUES(8,21,1.79520873127791881561e+09,3,0,'speaker.selected','','','{"policy":"round_robin","candidates":["owner","bob"],"chosen":["owner"],"reason":"round 2, in order","step":3,"attempts":1,"fallback":null}');
+INSERT INTO "event" VALUES(8,22,1.79520873127792572978e+09,3,1,'turn.started','owner','','{"seen":null}');
+INSERT INTO "event" VALUES(8,23,1.7952087312779624462e+09,3,1,'inner','owner','','{"message":{"id":"99c24519-2268-4cd8-a943-a58b81b0828a","source":"owner","models_usage":null,"metadata":{},"created_at":"2026-11-20T21:05:31.277956Z","request_id":"1275b97a-7ba6-42bb-8f26-d8021508502f","content":"","type":"UserInputRequestedEvent"}}');
+INSERT INTO "event" VALUES(8,24,1.79520873127799081804e+09,3,1,'request.asked','owner','ask-input/0','{"id":"q2","key":"ask-input/0","kind":"input","digest":"0c0daa54210de33dfcf8c1c2","payload":{"prompt":"Enter your response: "},"ask":"anyone","allow":["respond"]}');
+INSERT INTO "event" VALUES(8,25,1.79520873127860951419e+09,3,1,'turn.abandoned','owner','','{"reason":"waits for a person to decide q2","seconds":0.000674}');
+INSERT INTO "event" VALUES(8,26,1.79520873127870559697e+09,0,0,'run.paused','','','{"reason":"waits for a person to decide q2","waiting":["q2"]}');
 CREATE TABLE run(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, chat TEXT NOT NULL, head INTEGER NOT NULL DEFAULT 0,
   epoch INTEGER NOT NULL DEFAULT 0, owner TEXT, until REAL NOT NULL DEFAULT 0, status TEXT NOT NULL DEFAULT
@@ -197,7 +225,8 @@ INSERT INTO "run" VALUES(4,'1m7x870krk4t43gj5h','duet',10,3,NULL,1.7952043150860
 INSERT INTO "run" VALUES(5,'1m7x870ndr29bfke25','duet',17,1,NULL,1.79520431510643887519e+09,'paused',X'D2B671B17DBF91461A1D8A8F7990A9FB',13656.16417582,'1m7x870jn7a00ak3fx',16);
 INSERT INTO "run" VALUES(6,'1m7x870rtvr56e4wac','objects',59,2,NULL,1.79520431535934567451e+09,'finished',X'43E4C52E97E99EF81DEFDA17F8AC083D',13656.417082683,'',0);
 INSERT INTO "run" VALUES(7,'1m7x870yg57bpac2by','objects',34,1,NULL,1.79520431540641283991e+09,'paused',X'CF20198200FD654D23114E88C06ED444',13656.46414971,'',0);
+INSERT INTO "run" VALUES(8,'1m7xcepm33z9ety0wy','asked',26,2,NULL,1.79520876127571845054e+09,'waiting',X'D86B2A61FB41FD95B521596F17F6D5D6',18102.333455523,'',0);
 DELETE FROM "sqlite_sequence";
-INSERT INTO "sqlite_sequence" VALUES('command',4);
+INSERT INTO "sqlite_sequence" VALUES('command',6);
 COMMIT;
 PRAGMA user_version=3;
