@@ -146,10 +146,10 @@ class JournalledStreamWorkbench(JournalledWorkbench, StaticStreamWorkbench):
 
     async def _as_scope(self, call: Call, stream: AsyncGenerator[object, None]) -> AsyncGenerator[object, None]:
         try:
-            if (instead := await self._calls.allowed(call)) is not None:
-                yield instead
-                return
-            async with aclosing(stream):
+            async with self._calls.turn(call), aclosing(stream):
+                if (instead := await self._calls.allowed(call)) is not None:
+                    yield instead
+                    return
                 while True:
                     with entered(call.below):  # around each step: a generator runs in its consumer's context
                         item = await anext(stream, None)

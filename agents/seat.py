@@ -103,6 +103,8 @@ class Seat:
         if _HELD.get(id(self.agent)) is self:
             del _HELD[id(self.agent)]
         try:
+            if self._stale and self.state:  # it goes back to its owner as it was before the turn that was cut off
+                await self.agent.load_state(json.loads(self.state))
             if self.works is not None:
                 await self.works.shut()
         finally:

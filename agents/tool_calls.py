@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -62,6 +63,8 @@ class ToolCalls:
 
     def __init__(self, policy: ToolPolicy, messages: MessageFactory) -> None:
         self._policy = policy
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """Of each agent that is a tool, by the tool's name: whose call it is now, in the order of the calls."""
         self._codec: Codec[ToolDone] = Codec(_same, lambda recorded: _load(recorded, messages))
 
     def call(
@@ -105,12 +108,19 @@ class ToolCalls:
         )  # fmt: skip
         return await call.here.conversation.once(call.key, request, within)
 
+    def turn(self, call: Call) -> asyncio.Lock:
+        """Held while an agent that is a tool works, and while a person is asked whether it may. It has one memory: two
+        calls at once would mix their messages, and after an interruption in another order.
+        """
+        return self._turns[call.name]
+
     async def within(self, call: Call, perform: Callable[[], Awaitable[ToolDone]]) -> ToolDone:
         """A call whose own effects are journalled: no effect itself."""
-        if (instead := await self.allowed(call)) is not None:
-            return ToolDone((), instead)
-        with entered(call.below):
-            return await perform()
+        async with self.turn(call):
+            if (instead := await self.allowed(call)) is not None:
+                return ToolDone((), instead)
+            with entered(call.below):
+                return await perform()
 
     def _doubt(self, call: Call) -> Doubt | Lookup[ToolDone]:
         for name in sorted(call.names):

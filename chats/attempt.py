@@ -96,15 +96,14 @@ class Attempt:
             key, old = await self._diverged(key, effect.digest)
         if effect.announce is not None:
             effect.announce(key)
-        if old is not None:
-            if old.state == "completed":
-                return self._known(key, effect.codec.load(old.result))
-            if old.state in ("intended", "doubtful"):
-                found = await self._doubted(key, effect, old)
-                if found is not None:
-                    return self._known(key, found.result)
+        if old is not None and old.state == "completed":
+            return self._known(key, effect.codec.load(old.result))
+        if old is not None or "~" in key:
+            found = await self._earlier(key, effect, old)
+            if found is not None:
+                return self._known(key, found.result)
         if stop := self._state.ledger.refuse(effect.reserve, self.turn.number):
-            await self.under_way.refuse(LimitHit(stop))
+            await self.under_way.refuse(LimitHit(stop), inside=bool(NAME.get()))
         return await self._perform(key, effect, perform)
 
     async def _perform(self, key: str, effect: Effect[T], perform: Callable[[], Awaitable[T]]) -> T:
@@ -140,6 +139,17 @@ class Attempt:
         else:
             self._record(EffectUnknown(key=key, then="raised", error=text), key)
 
+    async def _earlier(self, key: str, effect: Effect[T], old: Recorded | None) -> Happened[T] | None:
+        """What came of an effect that was begun before, where that is known; None: it is to be performed."""
+        if effect.doubt != "retry" and "~" in key and self._made_elsewhere(key, effect.digest):
+            effect = effect._replace(doubt="park")  # the other side knows it by the other name, if at all
+            if old is None:
+                self._record(EffectIntended(key=key, kind=effect.kind, digest=effect.digest), key)
+                old = self.turn.recorded[key]
+        if old is None or old.state not in ("intended", "doubtful"):
+            return None
+        return await self._doubted(key, effect, old)
+
     async def _doubted(self, key: str, effect: Effect[T], old: Recorded) -> Happened[T] | None:
         """What is known of an effect that was begun and has no result; None: it is to be made again."""
         asks = f"{key}?{old.tries}"
@@ -163,6 +173,11 @@ class Attempt:
         text = f"{self.turn.participant}: {effect.kind} {key} was cut off under way; it is made again"
         self._record(Warned(text=text, facts={"key": key, "kind": effect.kind}), key)
         return None
+
+    def _made_elsewhere(self, key: str, digest: str) -> bool:
+        """Whether the same was begun before this turn took another way: perhaps it must not be made once more."""
+        began, others = ("intended", "completed", "doubtful"), self.turn.recorded.items()
+        return any(name != key and old.digest == digest and old.state in began for name, old in others)
 
     def _decision(self, key: str) -> Decision | None:
         """What a person has decided there. It holds, whatever else could be found out by now."""

@@ -19,6 +19,7 @@ from moot.chats.event_types import (
     PauseAsked,
     RequestAsked,
     RequestDecided,
+    RequestExpired,
     RunFinished,
     StopAsked,
     TurnFinished,
@@ -31,7 +32,10 @@ from moot.chats.store import Store
 
 Where = Store | Path | str | None
 """A store, its file or folder; None: the user's own."""
-_SAID = tuple(data.type for data in (RequestAsked, RequestDecided, HumanSaid, PauseAsked, StopAsked, CommandRefused))
+_SAID = tuple(
+    data.type
+    for data in (RequestAsked, RequestDecided, RequestExpired, HumanSaid, PauseAsked, StopAsked, CommandRefused)
+)
 """What tells of questions, and of commands that were taken in."""
 
 
@@ -82,6 +86,8 @@ def asked(events: Iterable[Event]) -> Requests:
                 found.ask(data, event.turn, event.participant, event.ts)
             case RequestDecided() as data:
                 found.decide(data)
+            case RequestExpired(id=name):
+                found.open.pop(name, None)
             case TurnFinished():
                 found.drop(event.turn)
     return found

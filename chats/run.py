@@ -192,9 +192,8 @@ class Run:
 
     async def stop_now(self, reason: str = "stopped in the middle of a turn") -> None:
         """Leave the run at once: what is under way is cut off, the sandbox removed. It can be resumed."""
-        self._table.hearing.pausing, self._stopping = reason, True
-        if self.status == "running":  # else its last word is on its way, and only what is to be closed is left
-            self._task.cancel()
+        self._table.hearing.pausing = reason
+        self._interrupt()
         await asyncio.wait({self._task})
 
     def fork(
@@ -245,8 +244,10 @@ class Run:
             await asyncio.shield(asyncio.ensure_future(self._close()))
 
     def _interrupt(self) -> None:
-        """Cut off the turns that are under way, because somebody asked for it."""
-        if self.status == "running":
+        """Cut off the turns that are under way, because somebody asked for it. Once: a second time would cut off how
+        they clean up. Where the run does not go on any more, its last word is on its way.
+        """
+        if self.status == "running" and not self._stopping:
             self._stopping = True
             self._task.cancel()
 

@@ -193,7 +193,8 @@ class State:
             self.ledger.release(name)
 
     def _unknown(self, event: Event, data: EffectUnknown) -> None:
-        if data.then == "found":  # its result follows, and what it cost
+        if data.then == "found":
+            self.ledger.found(f"{event.turn}/{data.key}")
             return
         self.ledger.doubt(f"{event.turn}/{data.key}")
         if data.then == "park":

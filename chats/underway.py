@@ -109,10 +109,12 @@ class UnderWay:
         self.broken(error)
         await self._never()
 
-    async def refuse(self, limit: BaseException) -> NoReturn:
-        """End the attempt once what is under way has ended: it is paid for."""
+    async def refuse(self, limit: BaseException, *, inside: bool) -> NoReturn:
+        """End the attempt once what is under way has ended: it is paid for. What is refused `inside` of something that
+        is under way would be waited for by it: then the attempt ends here.
+        """
         self._refused = self._refused or limit
-        if not self.running:
+        if inside or not self.running:
             self.broken(self._refused)
         await self._never()
 

@@ -77,8 +77,10 @@ class Ledger:
     seconds: float = 0.0
     """Of work, in turns that have ended."""
     reserved: dict[str, Cost] = field(default_factory=dict)
-    doubtful: Usage = field(default_factory=Usage)
-    """What calls may have cost at most of which nobody knows the end. Counts against the limits; no part of `total`."""
+    doubtful: dict[str, Usage] = field(default_factory=dict)
+    """What effects may have cost at most of which nobody knows the end, by key. Counts against the limits; no part of
+    `total`.
+    """
     warned: set[str] = field(default_factory=set)
     _given: Mapping[str, float] = field(init=False, repr=False)
 
@@ -125,7 +127,11 @@ class Ledger:
         """Nobody knows what came of an effect: what was held for it counts as spent."""
         cost = self.reserved.pop(key, None)
         if cost is not None:
-            self.doubtful.add(cost)
+            self.doubtful.setdefault(key, Usage()).add(cost)
+
+    def found(self, key: str) -> None:
+        """What came of an effect in doubt was found out: its true cost follows."""
+        self.doubtful.pop(key, None)
 
     def spent(self, said: Transcript) -> Mapping[str, float]:
         """What counts against each limit so far."""
@@ -137,11 +143,13 @@ class Ledger:
         }
 
     def _counted(self) -> dict[str, float]:
-        total, doubtful = self.total, self.doubtful
+        total, doubtful = self.total, self.doubtful.values()
+        if not doubtful:
+            return {"tokens": total.tokens, "usd": total.known_usd, "code_runs": total.code_runs}
         return {
-            "tokens": total.tokens + doubtful.tokens,
-            "usd": total.known_usd + doubtful.known_usd,
-            "code_runs": total.code_runs + doubtful.code_runs,
+            "tokens": total.tokens + sum(d.tokens for d in doubtful),
+            "usd": total.known_usd + sum(d.known_usd for d in doubtful),
+            "code_runs": total.code_runs + sum(d.code_runs for d in doubtful),
         }
 
     def reached(self, said: Transcript, wanted: int = 1) -> Stop | None:

@@ -12,6 +12,7 @@ from autogen_core import CancellationToken
 from autogen_core.models import LLMMessage
 from autogen_core.tools import TextResultContent, ToolResult, ToolSchema, Workbench
 
+from moot.agents.effects import Codec, Effect, effect
 from moot.agents.tool_policy import ToolPolicy
 from moot.chats import event_types as ev
 from moot.chats.chat import Chat
@@ -24,6 +25,7 @@ from moot.chats.run import Run, open_run
 from moot.chats.sqlite_store import SqliteStore
 from moot.chats.store import Posted, Store
 from moot.chats.verify import verify_run
+from moot.termination.ledger import Cost
 from moot.termination.limits import Limits
 from moot.termination.outcome import Outcome
 from tests.fakes import Counting, OpenAIChatCompletionClient, Scripted, Words, call, data_of, types
@@ -371,3 +373,145 @@ async def test_a_run_whose_rows_do_not_fit_together_is_told_to_be_damaged(
         await open_run(run.id, chat=chat, store=store)
     (row,) = await store.runs()
     assert not row.driven
+
+
+async def test_an_agent_that_is_a_tool_works_on_one_call_at_a_time_and_charges_once_for_each(store: Store) -> None:
+    charged: list[str] = []
+    hung, first = asyncio.Event(), True
+
+    async def charge(x: str) -> str:
+        """Charge somebody."""
+        charged.append(x)
+        return f"paid {x}"
+
+    async def helps(messages: Sequence[LLMMessage], number: int) -> Words:
+        if type(messages[-1]).__name__ == "FunctionExecutionResultMessage":
+            if first and len(charged) == 2:
+                hung.set()
+                await asyncio.Event().wait()
+            return "helped"
+        for _ in range(30 if first else 0):  # the interleaving is another one in the next process
+            await asyncio.sleep(0)
+        return [call("charge", {"x": str(messages[-1].content)}, "h")]
+
+    def boss(messages: Sequence[LLMMessage], number: int) -> Words:
+        done = any(type(m).__name__ == "FunctionExecutionResultMessage" for m in messages)
+        return "done" if done else [call("helper", {"task": "A"}, "c1"), call("helper", {"task": "B"}, "c2")]
+
+    def chat() -> Chat:
+        helper = AssistantAgent(
+            "helper", Counting(helps), description="helps", tools=[charge], reflect_on_tool_use=True
+        )
+        agent = AssistantAgent("a", Counting(boss), tools=[AgentTool(helper)], reflect_on_tool_use=True)
+        return Chat([agent], limits=ONE, tools=PAYS)
+
+    run = await chat().start("go", store=store)
+    await hung.wait()
+    await run.stop_now()
+    first = False
+    again = await (await open_run(run.id, chat=chat(), store=store)).finish()
+    assert (again.turns, charged) == (1, ["A", "B"])
+    assert not any("asked for something else" in w.text for w in await data_of(store, run, ev.Warned))
+
+
+async def test_what_was_done_before_a_turn_took_another_way_is_not_done_once_more_unasked(store: Store) -> None:
+    till, hanging = Till(), Hanging()
+    run = await talk(hanging, till).start("go", store=store)
+    await hanging.reached.wait()
+    await run.stop_now()
+    other = AssistantAgent(
+        "a", Counting(charges), tools=[till.charge], reflect_on_tool_use=True, system_message="Be rude."
+    )
+    chat = Chat([other], limits=ONE, tools=PAYS)
+    again = await (await open_run(run.id, chat=chat, store=store)).finish()
+    assert (again.status, till.charged) == ("waiting", 1)
+    (asked,) = again.requests
+    assert (asked.kind, asked.payload["tool"]) == ("doubt", "charge")
+    await again.decide(asked.id, "respond", "it was charged already")
+    done = await (await open_run(run.id, chat=chat, store=store)).finish()
+    assert (done.turns, till.charged) == (1, 1)
+    assert await verify_run(store, run.id) == []
+
+
+async def test_a_question_that_expired_is_open_to_nobody(store: Store) -> None:
+    bank, known = Bank(), False
+
+    async def look(key: str, arguments: Mapping[str, object]) -> str | None:
+        if not known:
+            raise ConnectionError("closed on Sundays")
+        return "it was paid"
+
+    def then(messages: Sequence[LLMMessage], number: int) -> Words:
+        results = sum(type(m).__name__ == "FunctionExecutionResultMessage" for m in messages)
+        return [call("charge", {"x": str(results)}, f"c{results}")] if results < 2 else "done"
+
+    policy = ToolPolicy(lookup={"charge": look})
+    agent = AssistantAgent("a", Counting(then), workbench=bank, max_tool_iterations=5)
+    chat = Chat([agent], limits=ONE, tools=policy)
+    run = await chat.run("go", store=store)
+    assert [r.id for r in await requests(run.id, store)] == ["q1"]
+    known = True
+    again = await (await open_run(run.id, chat=chat, store=store)).finish()
+    assert again.turns == 1
+    assert [(e.id, e.reason) for e in await data_of(store, run, ev.RequestExpired)] == [("q1", "its end was found out")]
+    assert await requests(run.id, store) == again.requests == []
+
+
+async def test_asked_twice_to_stop_now_a_run_still_cleans_up(store: Store) -> None:
+    began, cleaning, cleaned = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def transfer(x: str) -> str:
+        """Roll back when told to leave."""
+        try:
+            began.set()
+            await asyncio.Event().wait()
+        finally:
+            cleaning.set()
+            for _ in range(200):
+                await asyncio.sleep(0)
+            cleaned.append("rolled back")
+        return "sent"
+
+    agent = AssistantAgent("a", Counting(lambda m, n: [call("transfer", {"x": "1"}, "t")]), tools=[transfer])
+    run = await Chat([agent], limits=ONE).start("go", store=store)
+    await began.wait()
+    await post(run.id, End(by="ann", now=True), store)
+    await cleaning.wait()
+    await run.stop_now()
+    await run.finish()
+    assert (cleaned, run.outcome) == (["rolled back"], Outcome.STOPPED)
+    assert "turn.abandoned" in await types(store, run)
+
+
+async def test_an_effect_inside_another_that_a_limit_refuses_ends_the_run(store: Store) -> None:
+    async def tool(x: str) -> str:
+        """Ask a model that costs more than there is."""
+        dear = Effect("model", "d", Codec(str, str), Cost(10**6, 0, None), lambda _: Cost(1, 1, None))
+        return await effect(dear, never)
+
+    async def never() -> str:
+        raise AssertionError("not to be performed")
+
+    agent = AssistantAgent("a", Counting(lambda m, n: [call("tool", {"x": "1"}, "c1")]), tools=[tool])
+    run = await Chat([agent], limits=Limits(turns=1, tokens=50_000)).run("go", store=store)
+    assert (run.outcome, run.turns) == (Outcome.LIMIT, 0)
+
+
+async def test_an_agent_of_ones_own_that_was_cut_off_goes_back_as_it_was(store: Store) -> None:
+    go, hangs = asyncio.Event(), True
+
+    async def slow(number: int, messages: object) -> str:
+        if hangs:
+            go.set()
+            await asyncio.Event().wait()
+        return f"spoke {number}"
+
+    agent = Scripted("a", slow)
+    chat = Chat([agent], limits=Limits(turns=2))
+    run = await chat.start("go", store=store)
+    await go.wait()
+    await run.stop_now()
+    assert (agent.spoken, agent.told) == (0, [])
+    hangs = False
+    again = await (await open_run(run.id, chat=chat, store=store)).finish()
+    assert [turn.text for turn in again.transcript.history] == ["spoke 1", "spoke 2"]
