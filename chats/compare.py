@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from moot.agents.ran import RanBlock
 from moot.agents.report import parse, render
 from moot.chats.errors import StoreError
 from moot.chats.event_types import RunCreated
 from moot.chats.find import find_run
 from moot.chats.home import open_store
 from moot.chats.store import Store
-from moot.chats.story import Story, Telling
+from moot.chats.story import Story
+from moot.chats.telling import Block, Telling
 from moot.termination.ledger import Usage
 
 
@@ -240,14 +240,15 @@ def _said(telling: Telling) -> Said:
         participant=telling.participant,
         text=telling.text,
         reason=telling.why.reason if telling.why is not None else "",
-        code=tuple(_ran(block.ran) for block in telling.blocks.values()),
+        code=tuple(_ran(block) for block in telling.blocks.values()),
         spent=_spending(telling.usage),
         seconds=telling.seconds,
     )
 
 
-def _ran(ran: RanBlock | None) -> Ran:
+def _ran(block: Block) -> Ran:
+    ran = block.ran
     if ran is None:
-        return Ran(None, None, "", "", None, ())
+        return Ran(None, None, block.unread, "", None, ())
     files = tuple((file.name, file.sha256) for file in ran.files)
     return Ran(ran.exit_code, ran.skipped, ran.stdout, ran.stderr, ran.value, files)

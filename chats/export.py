@@ -12,7 +12,8 @@ from moot.chats.clean import clean, clean_line, shown_json
 from moot.chats.event_types import RunCreated
 from moot.chats.events import Event
 from moot.chats.notes import Note, question
-from moot.chats.story import Block, Story, Telling
+from moot.chats.story import Story
+from moot.chats.telling import Block, Telling
 from moot.termination.ledger import Usage
 from moot.termination.limits import Limits
 
@@ -35,7 +36,9 @@ def _parts(story: Story) -> Iterator[list[str]]:
     created = story.created
     yield [f"# Run {_inline(story.run)}"]
     if created is None:
-        yield ["Its journal is empty."]
+        yield [
+            "Its journal is damaged: it does not begin with run.created." if story.events else "Its journal is empty."
+        ]
         return
     yield _facts(story, created)
     for text in story.task:
@@ -72,12 +75,14 @@ def _turn(telling: Telling) -> Iterator[list[str]]:
         tries = "" if why.attempts == 1 else f", {why.attempts} tries"
         fallback = f", fallback {_inline(why.fallback)}" if why.fallback else ""
         yield [f"Chosen because {_inline(why.reason)} ({_inline(why.policy)}{tries}{fallback})."]
+    if telling.inner:
+        yield _listed([_inline(line) for line in telling.inner])
     for block in telling.blocks.values():
         yield from _block(block)
     if not telling.finished:
         yield ["*Not finished.*"]
         return
-    if not telling.blocks:
+    if not telling.reported:
         yield _fenced(telling.text) if telling.text.strip() else ["*(empty reply)*"]
     spent = f", {telling.usage.tokens} tokens, {_money(telling.usage)}" if telling.usage.tokens else ""
     yield [f"*{telling.seconds:.1f} s{spent}*"]
@@ -87,10 +92,14 @@ def _block(block: Block) -> Iterator[list[str]]:
     if block.code:
         yield _fenced(block.code, block.language)
     ran = block.ran
+    if block.unread:
+        yield ["*Its result has a shape that this version does not know:*"]
+        yield _fenced(block.unread)
+        return
     if ran is None:
         yield ["*Nothing is known of how it ended.*"]
         return
-    yield [_ended(ran)]
+    yield [_ended(ran) if block.own else f"**Exit code {ran.exit_code}**"]
     for name, text in (("stdout", ran.stdout), ("stderr", ran.stderr), ("value", ran.value or "")):
         if text:
             yield [f"{name}:", "", *_fenced(text)]
@@ -118,7 +127,8 @@ def _end(story: Story) -> Iterator[list[str]]:
     if done is None:
         yield ["## Not finished", "", *_left(story)]
     else:
-        yield [f"## End: {done.outcome}", "", f"{_inline(done.reason)} (rule {_inline(done.rule)}, turn {done.turn})"]
+        reason = done.reason.partition("\n")[0]  # the rest of an error stands with the attempt that failed
+        yield [f"## End: {done.outcome}", "", f"{_inline(reason)} (rule {_inline(done.rule)}, turn {done.turn})"]
         if done.result is not None:
             yield ["### Result", "", *_fenced(done.result)]
     if story.files:
@@ -141,6 +151,10 @@ def _usage(story: Story) -> list[str]:
     for name, usage in rows:
         counts = f"{usage.input_tokens} | {usage.output_tokens} | {_money(usage)} | {usage.code_runs}"
         lines.append(f"| {_inline(name)} | {counts} |")
+    doubtful = story.spending.doubtful()
+    if doubtful.tokens or doubtful.code_runs or doubtful.usd != 0.0:
+        most = f"{doubtful.tokens} tokens, {_money(doubtful)}, {doubtful.code_runs} code runs"
+        lines += ["", f"Calls of which no result is known may have taken up to {most} more."]
     return lines
 
 

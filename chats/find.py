@@ -14,7 +14,11 @@ _COMPARED = 1000
 
 
 async def find_run(store: Store, prefix: str) -> str:
-    """The run whose id begins like this. Raises UserError for none (with the nearest) or several."""
+    """The run whose id begins like this. Raises UserError for none (with the nearest), for several, and
+    for an empty beginning, which would be that of every run.
+    """
+    if not prefix.strip():
+        raise UserError("an empty id names no run: give its beginning, as moot runs list shows it")
     found = await store.names(prefix.strip().lower())
     if len(found) == 1:
         return found[0]

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: no letters that look like others, and in the order of their codes."""
 _TIME, _RANDOM = 9, 9
-SHOWN = 6
-"""The shortest beginning that is ever shown."""
+SHOWN = _TIME + 2
+"""The shortest beginning that is ever shown: the millisecond and two characters more, so that what was printed stays
+the beginning of one run alone, however many are started right after it."""
 
 
 def new_run() -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from moot.chats import event_types as ev
+from moot.chats.calls import call_words
 from moot.chats.clean import shown_json
 from moot.chats.event_types import RequestDecided
 from moot.chats.events import Event
@@ -44,12 +45,13 @@ class Asked:
 
 VERDICTS: Mapping[str, str] = {"approve": "approved", "reject": "rejected", "respond": "answered"}
 """What was done to a question, by verdict."""
-_DOUBTS = {
+_DOUBTS: Mapping[str, str] = {
     "retry": "it is made again",
     "park": "a person is asked",
     "found": "it was looked up, and what came of it counts",
     "given up": "it is not asked for again",
 }
+_CODE_LOST = "it is not run again: the variables of the code before it went with that process, and the coder is told"
 
 
 def question(request: Request) -> str:
@@ -63,10 +65,17 @@ def question(request: Request) -> str:
         case "input":
             return f"{who} asks for an answer"
         case "doubt":
-            what = f"{facts.get('effect', 'effect')} {facts.get('key', '')}".strip()
-            return f"{who}: nobody knows whether {what} was made before its process died; is it to be made again?"
+            return f"{who}: nobody knows whether {doubted(request)} was made; is it to be made again?"
         case kind:
             return f"{who} asks for a decision ({kind})"
+
+
+def doubted(request: Request) -> str:
+    """What a question about an effect in doubt is about: `pay(amount=3)`, or its kind and key where it is no call."""
+    facts = request.payload
+    if "tool" in facts:
+        return call_words(facts["tool"], facts.get("arguments", {}))
+    return f"{facts.get('effect', 'effect')} {facts.get('key', '')}".strip()
 
 
 def payload(request: Request) -> str:
@@ -86,12 +95,15 @@ def decided(asked: Asked | None, data: RequestDecided) -> Note:
     return Note(asked.request.turn if asked is not None else 0, "decided", text, data.text, who)
 
 
-def doubt(event: Event, data: ev.EffectUnknown, kind: str) -> Note:
-    """What was done about an effect of which nobody knows the end."""
-    what = f"{kind} {data.key}".strip()
-    became = _DOUBTS.get(data.then, data.then)
-    text = f"{event.participant}: {what} was under way when its process ended: {became}"
-    return Note(event.turn, "doubt", text)
+def doubt(event: Event, data: ev.EffectUnknown, called: tuple[str, str]) -> Note:
+    """What was done about an effect of which nobody knows the end. `called`: its kind, and its name for people."""
+    kind, what = called
+    became = _CODE_LOST if (kind, data.then) == ("code", "found") else _DOUBTS.get(data.then, data.then)
+    if data.then == "raised":
+        error, _, more = data.error.partition("\n")
+        text = f"{event.participant}: {what} ended with {error or 'an error'}: nobody knows whether it was made"
+        return Note(event.turn, "doubt", text, more)
+    return Note(event.turn, "doubt", f"{event.participant}: {what} was under way when its process ended: {became}")
 
 
 def said(data: ev.HumanSaid, text: str, turn: int) -> Note:

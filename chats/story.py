@@ -4,45 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
-from moot.agents.ran import RanBlock, StoredFile
+from moot.agents.ran import StoredFile
 from moot.chats import event_types as ev
 from moot.chats import notes
 from moot.chats.event_types import RunCreated, RunFinished, SpeakerSelected
 from moot.chats.events import Event
 from moot.chats.notes import Asked, Note
 from moot.chats.requests import Request
+from moot.chats.spending import Spending
+from moot.chats.telling import Telling
 from moot.termination.ledger import Cost, Usage
 
 _WAITS = "waits for a person"
 """How the end of an attempt is told that asked somebody: the question itself says so."""
-
-
-@dataclass(slots=True)
-class Block:
-    """One block of code: what was to be run, and what became of it (None: not known yet)."""
-
-    key: str
-    language: str = ""
-    code: str = ""
-    ran: RanBlock | None = None
-
-
-@dataclass(slots=True)
-class Telling:
-    """One turn: who, why, what was said, what was run, and what it took."""
-
-    number: int
-    participant: str
-    why: SpeakerSelected | None = None
-    attempt: int = 0
-    started: float = 0.0
-    finished: bool = False
-    text: str = ""
-    seconds: float = 0.0
-    blocks: dict[str, Block] = field(default_factory=dict)
-    usage: Usage = field(default_factory=Usage)
 
 
 class Story:
@@ -54,8 +29,7 @@ class Story:
         self.task: list[str] = []
         self.turns: dict[int, Telling] = {}
         self.notes: list[Note] = []
-        self.usage = Usage()
-        self.by_participant: dict[str, Usage] = {}
+        self.spending = Spending()
         self.files: dict[tuple[str, str], StoredFile] = {}
         """What code left, by who ran it and the file's name: the newest content."""
         self.asked: dict[str, Asked] = {}
@@ -67,12 +41,16 @@ class Story:
         """Why it was left, where it was left on purpose."""
         self.waits_for: tuple[str, ...] = ()
         """The questions it was left for, where it was."""
+        self.events = 0
+        """How many there are."""
         self.started = 0.0
         self.seconds = 0.0
         """Of work, also in attempts that came to nothing."""
         self._kinds: dict[str, str] = {}
         self._again: set[str] = set()
         """Effects in doubt of which it was said that they are made again."""
+        self._anew: set[tuple[int, str]] = set()
+        """Effects of which it was said that something else was asked for instead."""
 
     @classmethod
     def of(cls, run: str, events: Iterable[Event]) -> Story:
@@ -81,6 +59,16 @@ class Story:
         for event in events:
             story.apply(event)
         return story
+
+    @property
+    def usage(self) -> Usage:
+        """What was spent for certain."""
+        return self.spending.total
+
+    @property
+    def by_participant(self) -> dict[str, Usage]:
+        """What each has spent for certain."""
+        return self.spending.by_participant
 
     @property
     def count(self) -> int:
@@ -99,6 +87,7 @@ class Story:
 
     def apply(self, event: Event) -> None:
         """Take one event in."""
+        self.events += 1
         if event.turn and not isinstance(event.data, SpeakerSelected):
             self._turn(event)
         else:
@@ -159,30 +148,29 @@ class Story:
 
     def _forked(self, data: ev.RunForked, ts: float) -> None:
         self.forked, self.started, self.paused = data, ts, ""
-        self.usage, self.by_participant, self.seconds = Usage(), {}, 0.0
+        self.spending, self.seconds = Spending(), 0.0
         changed = "".join(f"; {place}: {text}" for place, text in data.edits.items())
         self._note("forked", f"a fork of {data.parent}@{data.turn}{changed}")
 
     def _turn(self, event: Event) -> None:
         turn = self.turns.setdefault(event.turn, Telling(event.turn, event.participant))
+        self.spending.apply(event)
         match event.data:
             case ev.TurnStarted():
-                turn.attempt, turn.started, turn.blocks = event.attempt, event.ts, {}
+                turn.begin(event.attempt, event.ts)
             case ev.EffectIntended(key=key, kind=kind):
                 self._kinds[f"{event.turn}/{key}"] = kind
             case ev.EffectCompleted() as data:
                 self._completed(turn, data)
-            case ev.CodeProposed(key=key, language=language, code=code):
-                turn.blocks[key] = Block(key, language, code)
-            case ev.CodeFinished() as data:
-                self._code(turn, data)
             case ev.TurnFinished(reply=reply, seconds=seconds):
                 turn.finished, turn.text, turn.seconds = True, text_of(reply), seconds
                 self.seconds += seconds
                 self._left(turn)
             case ev.TurnFailed(error=error, seconds=seconds):
                 self.seconds += seconds
-                self._note("failed", f"attempt {event.attempt} of {turn.participant} failed: {error}", event.turn)
+                first, _, more = error.partition("\n")
+                text = f"attempt {event.attempt} of {turn.participant} failed: {first}"
+                self.notes.append(Note(event.turn, "failed", text, more))
             case ev.TurnAbandoned(reason=why, seconds=seconds):
                 self.seconds += seconds
                 kind = "waits" if why.startswith(_WAITS) else "abandoned"
@@ -190,6 +178,7 @@ class Story:
             case ev.RequestAsked() as data:
                 self._asked(event, data)
             case _:
+                turn.hear(event.data)
                 self._doubted(event)
 
     def _left(self, turn: Telling) -> None:
@@ -212,26 +201,29 @@ class Story:
     def _doubted(self, event: Event) -> None:
         match event.data:
             case ev.EffectUnknown(key=key, then=then) as data:
-                self.notes.append(notes.doubt(event, data, self._kinds.get(f"{event.turn}/{key}", "")))
                 if then == "retry":
                     self._again.add(key)
+                if then != "given up" or (event.turn, key) not in self._anew:
+                    self.notes.append(notes.doubt(event, data, self._called(event.turn, key)))
             case ev.Warned(text=text, facts=facts):
+                if "recorded" in facts:
+                    self._anew.add((event.turn, str(facts.get("key"))))
                 if "kind" not in facts or facts.get("key") not in self._again:  # said already
                     self._note("warning", text, event.turn)
             case _:
                 pass
 
-    def _completed(self, turn: Telling, data: ev.EffectCompleted) -> None:
-        cost = Cost(data.spent.input_tokens, data.spent.output_tokens, data.spent.usd, data.spent.code_runs)
-        for usage in (self.usage, turn.usage, self.by_participant.setdefault(turn.participant, Usage())):
-            usage.add(cost)
-        if self._kinds.get(f"{turn.number}/{data.key}") == "code":
-            turn.blocks.setdefault(data.key, Block(data.key)).ran = RanBlock.read(data.result)
+    def _called(self, turn: int, key: str) -> tuple[str, str]:
+        """Of what kind an effect is, and what it is called."""
+        kind = self._kinds.get(f"{turn}/{key}", "")
+        ident = key.rpartition("tool/")[2].partition("#")[0]
+        known = self.turns[turn].calls.get(ident) if kind == "tool" else None
+        return kind, known or f"{kind} {key}".strip()
 
-    def _code(self, turn: Telling, data: ev.CodeFinished) -> None:
-        block = turn.blocks.setdefault(data.key, Block(data.key, data.language))
-        if block.ran is None:  # a block that never ran has no effect
-            block.ran = data
+    def _completed(self, turn: Telling, data: ev.EffectCompleted) -> None:
+        turn.usage.add(Cost(data.spent.input_tokens, data.spent.output_tokens, data.spent.usd, data.spent.code_runs))
+        if self._kinds.get(f"{turn.number}/{data.key}") == "code":
+            turn.result(data.key, data.result)
 
     def _note(self, kind: str, text: str, turn: int | None = None) -> None:
         self.notes.append(Note(self.count if turn is None else turn, kind, text))

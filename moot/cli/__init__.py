@@ -24,6 +24,20 @@ def main() -> NoReturn:
     raise SystemExit(code)
 
 
+def _verb() -> str:
+    """The verb on the command line, as far as it can be told: some of typer's errors do not say."""
+    import typer
+
+    from moot.cli.app import app
+
+    words, at = ["moot"], typer.main.get_command(app)
+    for word in sys.argv[1:]:
+        known = getattr(at, "commands", {})
+        if word in known:
+            words, at = [*words, word], known[word]
+    return " ".join(words)
+
+
 def _answer() -> int:
     import typer
 
@@ -43,6 +57,6 @@ def _answer() -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # the help was printed; typer gives the class no public name
             return ExitCode.USAGE
         if hasattr(error, "format_message"):
-            return failures.usage(error, context.command_path if context is not None else "moot")
+            return failures.usage(error, context.command_path if context is not None else _verb())
         return failures.report(KeyboardInterrupt() if isinstance(error, typer.Abort) else error)
     return int(done or 0)

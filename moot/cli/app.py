@@ -70,38 +70,44 @@ app.command(epilog="Example: moot demo", rich_help_panel=_RUNNING)(run_verbs.dem
 app.command(epilog="Example: moot run debate.yaml 'Adopt a 4-day week?' --rounds 3", rich_help_panel=_RUNNING)(
     run_verbs.run
 )
-app.command(epilog="Example: moot resume 01kag", rich_help_panel=_RUNNING)(run_verbs.resume)
-app.command(epilog="Example: moot fork 01kag@3 --model openai/gpt-5", rich_help_panel=_RUNNING)(fork_verb.fork)
-app.command(epilog="Example: moot watch 01kag --tail", rich_help_panel=_TALKING)(outside_verbs.watch)
-app.command(epilog="Example: moot say 01kag 'Use the second table' --to coder", rich_help_panel=_TALKING)(
+app.command(epilog="Example: moot resume 1m7xb25vxcc", rich_help_panel=_RUNNING)(run_verbs.resume)
+app.command(epilog="Example: moot fork 1m7xb25vxcc@3 --model openai/gpt-5", rich_help_panel=_RUNNING)(fork_verb.fork)
+app.command(epilog="Example: moot watch 1m7xb25vxcc --tail", rich_help_panel=_TALKING)(outside_verbs.watch)
+app.command(epilog="Example: moot say 1m7xb25vxcc 'Use the second table' --to coder", rich_help_panel=_TALKING)(
     outside_verbs.say
 )
-app.command(epilog="Example: moot pause 01kag   then   moot resume 01kag", rich_help_panel=_TALKING)(
+app.command(epilog="Example: moot pause 1m7xb25vxcc   then   moot resume 1m7xb25vxcc", rich_help_panel=_TALKING)(
     outside_verbs.pause
 )
-app.command(epilog="Example: moot stop 01kag --now --reason 'wrong data'", rich_help_panel=_TALKING)(outside_verbs.stop)
+app.command(epilog="Example: moot stop 1m7xb25vxcc --now --reason 'wrong data'", rich_help_panel=_TALKING)(
+    outside_verbs.stop
+)
 app.command(epilog="Example: moot init research my-chat", rich_help_panel=_WRITING)(chat_verbs.init)
 app.command(epilog="Example: moot validate chat.yaml", rich_help_panel=_WRITING)(chat_verbs.validate)
 app.command(epilog="Example: moot plan chat.yaml --set inputs.x=weight", rich_help_panel=_WRITING)(chat_verbs.plan)
 app.command(epilog="Example: moot schema > moot.schema.json", rich_help_panel=_WRITING)(chat_verbs.schema)
-app.command(epilog="Example: moot replay 01kag --speed 4", rich_help_panel=_LOOKING)(replay_verb.replay)
-app.command(epilog="Example: moot compare 01kag 01kah", rich_help_panel=_LOOKING)(compare_verb.compare)
-app.command(epilog="Example: moot export 01kag --format md -o run.md", rich_help_panel=_LOOKING)(journal_verbs.export)
+app.command(epilog="Example: moot replay 1m7xb25vxcc --speed 4", rich_help_panel=_LOOKING)(replay_verb.replay)
+app.command(epilog="Example: moot compare 1m7xb25vxcc 1m7xb2q4r0k", rich_help_panel=_LOOKING)(compare_verb.compare)
+app.command(epilog="Example: moot export 1m7xb25vxcc --format md -o run.md", rich_help_panel=_LOOKING)(
+    journal_verbs.export
+)
 app.command(epilog="Example: moot verify --all", rich_help_panel=_LOOKING)(journal_verbs.verify)
 app.command(epilog="Example: moot backup ~/moot-monday", rich_help_panel=_MACHINE)(keeping_verbs.backup)
 app.command(epilog="Example: moot doctor", rich_help_panel=_MACHINE)(doctor_verb.doctor)
 runs.command("list", epilog="Example: moot runs list --json")(journal_verbs.list_runs)
-runs.command("show", epilog="Example: moot runs show 01kag --turn 3")(journal_verbs.show_run)
+runs.command("show", epilog="Example: moot runs show 1m7xb25vxcc --turn 3")(journal_verbs.show_run)
 runs.command("search", epilog="Example: moot runs search 'least squares' --limit 5")(keeping_verbs.search)
 runs.command("rm", epilog="Example: moot runs rm --finished --older-than 30d")(keeping_verbs.remove)
 sandbox.command(epilog="Example: moot sandbox build --base slim")(sandbox_verbs.build)
 sandbox.command(epilog="Example: moot sandbox check --image moot/python:1")(sandbox_verbs.check)
 sandbox.command(epilog="Example: moot sandbox prune")(sandbox_verbs.prune)
 inbox.command("list", epilog="Example: moot inbox list --json")(people_verbs.list_waiting)
-inbox.command("show", epilog="Example: moot inbox show 01kag q1")(people_verbs.show)
-inbox.command("approve", epilog="Example: moot inbox approve 01kag q1")(people_verbs.approve)
-inbox.command("reject", epilog="Example: moot inbox reject 01kag q1 'It writes outside /work'")(people_verbs.reject)
-inbox.command("respond", epilog="Example: moot inbox respond 01kag q1 'The second table'")(people_verbs.respond)
+inbox.command("show", epilog="Example: moot inbox show 1m7xb25vxcc q1")(people_verbs.show)
+inbox.command("approve", epilog="Example: moot inbox approve 1m7xb25vxcc q1")(people_verbs.approve)
+inbox.command("reject", epilog="Example: moot inbox reject 1m7xb25vxcc q1 'It writes outside /work'")(
+    people_verbs.reject
+)
+inbox.command("respond", epilog="Example: moot inbox respond 1m7xb25vxcc q1 'The second table'")(people_verbs.respond)
 app.add_typer(inbox, name="inbox", rich_help_panel=_TALKING)
 app.add_typer(runs, name="runs", rich_help_panel=_LOOKING)
 app.add_typer(sandbox, name="sandbox", rich_help_panel=_MACHINE)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from moot.chats.commands import End, Pause, Say
 from moot.chats.errors import Fenced, StoreError, UserError, did_you_mean
-from moot.chats.event_types import CommandRefused
+from moot.chats.event_types import CommandRefused, SpeakerSelected
 from moot.chats.events import Event
 from moot.chats.outside import post
 from moot.chats.stopping import stop_idle
 from moot.chats.store import Store
+from moot.cli.consoles import say
 from moot.cli.exit_codes import ExitCode
 from moot.cli.loaded import Loaded, load_named, load_run
 
@@ -119,14 +121,24 @@ async def _ended_here(store: Store, run: Loaded, number: int) -> Answer:
 
 
 async def _followed(store: Store, run: Loaded, command: Say | Pause | End, number: int) -> Answer:
+    try:
+        return await _until_taken(store, run, command, number)
+    except asyncio.CancelledError:
+        say(f"what was asked of run {run.short} stays posted; it is only not waited for any more")
+        raise
+
+
+async def _until_taken(store: Store, run: Loaded, command: Say | Pause | End, number: int) -> Answer:
     """Until it was taken in; where the run is to be left, until it is."""
     taken: Event | None = None
     async with aclosing(store.watch(run.name, run.events[-1].seq)) as events:  # type: ignore[type-var]
         async for event in events:
             if getattr(event.data, "command", 0) == number:
                 taken = event
-                if isinstance(command, Say) or isinstance(event.data, CommandRefused):
+                if isinstance(event.data, CommandRefused):
                     break
+            elif taken is not None and isinstance(command, Say) and isinstance(event.data, SpeakerSelected):
+                break  # somebody speaks after it
     now = await load_named(store, run.name, run.short)
     if taken is not None and isinstance(taken.data, CommandRefused):
         raise UserError(f"run {run.short} refused it: {taken.data.reason}")
@@ -138,7 +150,13 @@ async def _followed(store: Store, run: Loaded, command: Say | Pause | End, numbe
 def _became(run: Loaded, command: Say | Pause | End, taken: Event | None) -> str:
     done = run.story.finished
     if taken is not None and isinstance(command, Say):
-        return "it was said: everybody it is meant for hears it at their next turn"
+        if done is not None:
+            return (
+                f"it was said, and run {run.short} ended then ({done.outcome}: {done.reason}): nobody speaks after it"
+            )
+        if not run.row.driven:
+            return f"it was said, and run {run.short} was left then: it is heard when the run goes on: {run.go_on}"
+        return "it was said: everybody it is meant for hears it at their next turn, if there is one"
     if done is not None:
         first = "" if taken is not None else " before it took that in"
         return f"run {run.short} ended{first} ({done.outcome}: {done.reason})"

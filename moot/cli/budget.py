@@ -10,12 +10,13 @@ def budget_left(story: Story) -> str:
     """`14 turns · $2.00 · 7 code runs`: of every limit what is left, never less than nothing."""
     if story.created is None:
         return ""
+    perhaps = story.spending.doubted_before()  # counts as spent
     spent = {
         "turns": story.count,
-        "tokens": story.usage.tokens,
-        "usd": story.usage.known_usd,
+        "tokens": story.usage.tokens + perhaps.tokens,
+        "usd": story.usage.known_usd + perhaps.known_usd,
         "seconds": story.seconds,
-        "code_runs": story.usage.code_runs,
+        "code_runs": story.usage.code_runs + perhaps.code_runs,
     }
     limits = dict(story.created.limits)
     if "rounds" in limits:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,6 +26,11 @@ AFTER_TURN = "stopping after this turn; Ctrl-C again stops now"
 NOW = "stopping now"
 STOP_SECONDS = 3.0
 """How long an engine that does not answer is waited for. A sandbox goes by itself once this process is gone."""
+
+
+Past = Collection[int]
+"""The numbers of the events that need not be shown: they were before."""
+NO_PAST: Past = ()
 
 
 class Interrupted(Exception):
@@ -107,7 +112,7 @@ def _cancel(task: asyncio.Future[T]) -> None:
 class Conductor:
     """One run, its display, and what the user asks for meanwhile."""
 
-    def __init__(self, display: Display, interrupts: Interrupts, store: Store, past: int = 0) -> None:
+    def __init__(self, display: Display, interrupts: Interrupts, store: Store, past: Past = NO_PAST) -> None:
         self._display, self._interrupts, self._store, self._past = display, interrupts, store, past
         self._story = Story("")
         self._called = ""
@@ -202,7 +207,7 @@ class Conductor:
         if isinstance(item, Draft):
             self._display.draft(item)
         else:
-            self._display.event(item, self._story, past=item.seq <= self._past)
+            self._display.event(item, self._story, past=item.seq in self._past)
 
     def _asked(self, times: int) -> None:
         if times == 1:

@@ -6,14 +6,18 @@ import asyncio
 import os
 import platform
 import shutil
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from moot.chats.home import home
+from moot.chats.home import DATABASE, home
+from moot.chats.sqlite_faults import cannot_open
+from moot.chats.sqlite_schema import SCHEMA_VERSION, reading
 from moot.cli.exit_codes import ExitCode
 from moot.cli.words import size
 from moot.sandbox.errors import SandboxError
@@ -37,7 +41,7 @@ class Finding:
 
 async def diagnose() -> list[Finding]:
     """Everything, in the order in which it is needed."""
-    return [_python(), *_packages(), _home(), _disk(), await _image(), *_keys()]
+    return [_python(), *_packages(), _home(), *_journals(), _disk(), await _image(), *_keys()]
 
 
 def _python() -> Finding:
@@ -77,6 +81,31 @@ def _home() -> Finding:
     except OSError as error:
         detail = f"{folder} cannot be written ({error.strerror}): set MOOT_HOME to a writable folder"
         return Finding("data", False, detail, ExitCode.FAILED)
+
+
+def _journals() -> Iterator[Finding]:
+    """The file that runs are kept in, where there is one; it is not changed."""
+    path = home() / DATABASE
+    if not os.path.lexists(path):
+        return
+    try:
+        with closing(reading(path)) as db:
+            wrong = _flaw(db)
+    except sqlite3.Error as error:
+        wrong = str(cannot_open(path, error))
+    yield Finding("journals", not wrong, f"{path}: {wrong}" if wrong else str(path), ExitCode.FAILED)
+
+
+def _flaw(db: sqlite3.Connection) -> str:
+    """What is wrong with a file of journals; empty where nothing is. Raises sqlite3.Error."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if version > SCHEMA_VERSION:
+        return f"it was written by a newer Moot (schema {version}, this one knows {SCHEMA_VERSION}): upgrade Moot"
+    if (tables or version) and not {"run", "event"} <= tables:
+        return "it is a database of something else: set MOOT_HOME to another folder"
+    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    return "" if found == "ok" else f"it is damaged ({' '.join(str(found).split())}): put a backup in its place"
 
 
 def _disk() -> Finding:

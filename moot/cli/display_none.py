@@ -6,6 +6,7 @@ from moot.chats.clean import clean_line
 from moot.chats.events import Draft, Event
 from moot.chats.story import Story
 from moot.cli.consoles import say
+from moot.cli.words import few
 from moot.termination.outcome import Outcome
 
 
@@ -40,7 +41,10 @@ class NoDisplay:
             say(line)
         if done is not None and done.outcome is not Outcome.GOAL:
             rule = f"rule {clean_line(done.rule, 80)}, turn {done.turn}"
-            say(f"{done.outcome}: {clean_line(done.reason)} ({rule})")
+            first, _, more = done.reason.partition("\n")
+            say(f"{done.outcome}: {clean_line(first)} ({rule})")
+            for line in few([f"  {clean_line(line)}" for line in more.splitlines()], 20):
+                say(line)
 
     def close(self) -> None:
         """Nothing to give back."""

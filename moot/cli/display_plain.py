@@ -11,7 +11,8 @@ from moot.agents.blocks import Block as Program
 from moot.chats import event_types as ev
 from moot.chats.clean import clean_line
 from moot.chats.events import Draft, Event
-from moot.chats.story import Block, Story, Telling, text_of
+from moot.chats.story import Story, text_of
+from moot.chats.telling import Block, Telling
 from moot.cli import question_shown, shown
 from moot.cli.consoles import console
 
@@ -26,6 +27,8 @@ class PlainDisplay:
         self.console = on or console()
         self._began = False
         self._noted = 0
+        self._heard: dict[int, int] = {}
+        """How many inner events of each turn were seen."""
         self._unrun: dict[str, tuple[int, Program]] = {}
         """Programs that were said and neither run nor shown yet, by text, with the turn."""
 
@@ -39,6 +42,7 @@ class PlainDisplay:
     def event(self, event: Event, story: Story, *, past: bool) -> None:
         """Print what is new."""
         notes, self._noted = story.notes[self._noted :], len(story.notes)
+        inner = self._inner(event, story)
         if past:
             return
         self._begin(event, story)
@@ -50,14 +54,22 @@ class PlainDisplay:
                 self._chosen(choice, story)
             case ev.CodeProposed(code=code):
                 self._unrun.pop(code, None)
-            case ev.Inner(message=message) if text_of(message).strip():
-                self.print(shown.indented(Text(f"· {clean_line(text_of(message))}", style="dim")))
+            case ev.Inner():
+                self._print_all(shown.inner(line) for line in inner)
             case ev.TurnFinished():
                 self._told(story.turns[event.turn], story)
             case ev.RequestAsked(id=name):
                 self._print_all(question_shown.asked(story.asked[name].request, self.short))
             case _:
                 pass
+
+    def _inner(self, event: Event, story: Story) -> list[str]:
+        """What an inner event adds: nothing where another attempt repeats what was shown."""
+        if not isinstance(event.data, ev.Inner):
+            return []
+        lines = story.turns[event.turn].inner
+        before, self._heard[event.turn] = self._heard.get(event.turn, 0), len(lines)
+        return lines[before:]
 
     def _begin(self, event: Event, story: Story) -> None:
         if self._began or story.created is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from moot.chats.clean import clean_line
 from moot.chats.errors import StoreError, UserError
 from moot.cli import artifact_files
-from moot.cli.conduct import Conducted, Conductor, Interrupts
+from moot.cli.conduct import NO_PAST, Conducted, Conductor, Interrupts, Past
 from moot.cli.consoles import result, result_json, say
 from moot.cli.display import Display
 from moot.cli.exit_codes import ExitCode, exit_code
@@ -51,8 +51,8 @@ class Drive:
     interrupts: Interrupts
     wanted: Wanted
 
-    async def conduct(self, begin: Callable[[], Awaitable[Run]], past: int = 0) -> ExitCode:
-        """To its end, and the result on stdout. `past` is how many events the run had before."""
+    async def conduct(self, begin: Callable[[], Awaitable[Run]], past: Past = NO_PAST) -> ExitCode:
+        """To its end, and the result on stdout. `past`: the events that need not be shown."""
         conductor = Conductor(self.display, self.interrupts, self.store, past)
         return await self._hand_over(await conductor.conduct(begin))
 
@@ -70,6 +70,8 @@ class Drive:
         elif done.run.cause:
             self.display.notice(f"  once that is put right: moot resume {done.short}")
         self.display.hint(f"moot export {done.short} --format md")
+        if done.run.status == "finished" and done.story.count:
+            self.display.hint(f"moot fork {done.short}@{done.story.count}")
         return code
 
     async def _files(self, done: Conducted) -> list[artifact_files.CopiedFile]:

@@ -85,7 +85,7 @@ def _place(text: str) -> tuple[str, int | None]:
     try:
         return run, int(turn)
     except ValueError:
-        raise UserError(f"{text!r}: after @ stands the number of a turn, such as {run or '01kag'}@3") from None
+        raise UserError(f"{text!r}: after @ stands the number of a turn, such as {run or '1m7xb25vxcc'}@3") from None
 
 
 async def _fork(place: str, edits: Edits, wanted: Wanted, *, no_run: bool) -> ExitCode:
@@ -104,7 +104,7 @@ async def _fork(place: str, edits: Edits, wanted: Wanted, *, no_run: bool) -> Ex
         store, _ = open_store()
         try:
             new = await before_run(interrupts, forked(run, turn=turn, edits=edits, store=store))
-            past = await _told(store, new, wanted, no_run=no_run)
+            past = await _told(store, new, edits, wanted, no_run=no_run)
             if no_run:
                 return ExitCode.GOAL
             going = Drive(store, display_for(wanted.display, json=wanted.json), interrupts, wanted)
@@ -113,9 +113,9 @@ async def _fork(place: str, edits: Edits, wanted: Wanted, *, no_run: bool) -> Ex
             await store.close()
 
 
-async def _told(store: Store, new: str, wanted: Wanted, *, no_run: bool) -> int:
-    """Say what was made of what; how many events of it need not be shown."""
-    from moot.chats.event_types import RunForked, Warned
+async def _told(store: Store, new: str, edits: Edits, wanted: Wanted, *, no_run: bool) -> set[int]:
+    """Say what was made of what; which events of it need not be shown: all that were copied and are as they were."""
+    from moot.chats.event_types import MessageSaid, RunForked, TurnFinished, Warned
     from moot.chats.ids import short
     from moot.cli.consoles import result, result_json, say
 
@@ -134,4 +134,9 @@ async def _told(store: Store, new: str, wanted: Wanted, *, no_run: bool) -> int:
             result_json({"run": new, **said})
         else:
             result(new)
-    return made.seq
+    return {
+        event.seq
+        for event in events[: made.seq]
+        if not (edits.task is not None and isinstance(event.data, MessageSaid) and event.data.to is None)
+        and not (edits.message is not None and isinstance(event.data, TurnFinished) and event.turn == data.turn)
+    }

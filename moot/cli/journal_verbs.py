@@ -112,22 +112,26 @@ def export(
 ) -> None:
     """Write a run down, from its journal alone."""
     from moot.chats import export as exports
-    from moot.chats.errors import UserError
+    from moot.chats.errors import StoreError, UserError
+    from moot.chats.event_types import RunCreated
     from moot.chats.story import Story
     from moot.cli.consoles import write
 
-    name, _, events = wait(_journal(run))
+    name, called, events = wait(_journal(run))
     if format is Format.JSONL:
         text = "".join(f"{line}\n" for line in exports.jsonl(name, events))
     else:
         text = exports.markdown(Story.of(name, events))
     if output is None:
         write(text)
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {output}: {error.strerror}") from None
+    else:
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"cannot write {output}: {error.strerror}") from None
+    if not events or not isinstance(events[0].data, RunCreated):  # what there is may still be of use
+        what = "it does not begin with run.created"
+        raise StoreError(f"the journal of run {name} is damaged: {what} (moot verify {called} says more)")
 
 
 async def _loaded(prefix: str) -> Loaded:

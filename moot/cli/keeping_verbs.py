@@ -65,7 +65,7 @@ async def _hits(query: str, run: str | None, limit: int) -> tuple[list[Hit], lis
 
 
 def _line(hit: Hit, names: list[str]) -> Text:
-    """`01kag2  turn 3  ann: ... the words that were found in bold`, on one line."""
+    """`1m7xb25vxcc  turn 3  ann: ... the words that were found in bold`, on one line."""
     from rich.text import Text
 
     from moot.chats.clean import clean, clean_line
@@ -220,21 +220,26 @@ def backup(
 ) -> None:
     """Copy every run and all files into a new folder, also while runs are under way.
 
+    Damaged runs are copied as they are; they are named, and it ends with 1.
     The copy is used as it is: MOOT_HOME=FOLDER moot runs list.
     """
     from moot.cli.consoles import result, result_json, say
     from moot.cli.words import count, size
 
-    runs = wait(_backup(path))
+    runs, bad = wait(_backup(path))
     total = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     if json:
-        result_json({"path": str(path), "runs": runs, "bytes": total})
+        result_json({"path": str(path), "runs": runs, "bytes": total, "damaged": bad})
     else:
         result(str(path))
         say(f"copied {count(runs, 'run')}, {size(total)}")
+    for name, why in bad.items():
+        say(f"damaged: run {name}, which was copied as it is: {why}")
+    if bad:
+        raise typer.Exit(ExitCode.FAILED)
 
 
-async def _backup(path: Path) -> int:
+async def _backup(path: Path) -> tuple[int, dict[str, str]]:
     from moot.chats.home import open_file
 
     store = open_file()
@@ -245,12 +250,13 @@ async def _backup(path: Path) -> int:
     return await _runs_in(path)
 
 
-async def _runs_in(folder: Path) -> int:
-    """Counted in the copy: that it opens is part of the promise."""
+async def _runs_in(folder: Path) -> tuple[int, dict[str, str]]:
+    """Counted in the copy, and the damaged ones with what is wrong: that it opens is part of the promise."""
+    from moot.chats.damage import damaged
     from moot.chats.home import open_file
 
     copy: Store = open_file(folder)
     try:
-        return len(await copy.names())
+        return len(await copy.names()), await damaged(copy)
     finally:
         await copy.close()

@@ -41,7 +41,10 @@ SandboxOption = Annotated[SandboxKind, typer.Option(help="none: code is shown as
 Run = Annotated[str, typer.Argument(help="The run's id, or the beginning of it.")]
 Record = Annotated[
     Path | None,
-    typer.Option(help="Write each model's answers to this tape; replay it with --model replay:FILE.", metavar="FILE"),
+    typer.Option(
+        help="Write each model's answers to this tape, after those that are on it; replay it with --model replay:FILE.",
+        metavar="FILE",
+    ),
 ]
 Set = Annotated[
     list[str] | None,

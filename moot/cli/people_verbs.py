@@ -174,7 +174,8 @@ def _afterwards(run: Loaded) -> str:
     if run.status == "finished":
         return ""
     if run.row.driven:
-        return f": the process that drives it goes on with that; moot watch {run.short}"
+        when = " when what is under way there has ended" if run.story.spending.open else ""
+        return f": the process that drives it goes on with that{when}; moot watch {run.short}"
     made = "; it was made of Python objects and needs them" if run.python else ""
     return f"; to go on: {run.go_on}{made}"
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
-from moot.chats.clean import clean, clean_line, shown_json
-from moot.chats.notes import payload, question
+from moot.chats.calls import call_words
+from moot.chats.clean import clean, clean_line
+from moot.chats.notes import doubted, payload, question
 from moot.chats.requests import Request
 from moot.chats.story import Story
 from moot.cli.clip import clip
@@ -28,9 +29,9 @@ def one_line(request: Request, limit: int = 80) -> str:
     facts = request.payload
     match request.kind:
         case "tool":
-            about = f"{facts.get('tool', '')} {shown_json(facts.get('arguments', {}), indent=None)}"
+            about = call_words(facts.get("tool", "a tool"), facts.get("arguments", {}))
         case "doubt":
-            about = f"{facts.get('effect', '')} {facts.get('key', '')}"
+            about = doubted(request)
         case "code":
             about = _FENCED.sub(r"\2 ", payload(request))
         case _:

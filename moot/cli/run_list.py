@@ -48,6 +48,7 @@ def row_object(row: RunRow, questions: int = 0) -> dict[str, object]:
     return {
         "run": row.run,
         "chat": row.chat,
+        "parent": row.parent or None,
         "status": status,
         "outcome": row.outcome if status == "finished" else None,
         "questions": questions,

@@ -27,7 +27,7 @@ def run_object(story: Story, status: str, code: ExitCode, files: Sequence[Copied
         "result": None if done is None else done.result,
         "waiting": [request_object(request) for request in story.waiting] if done is None else [],
         "turns": story.count,
-        "usage": {**usage_object(story.usage), "by_participant": by_participant(story)},
+        "usage": {**_whole(story), "by_participant": by_participant(story)},
         "model_kind": story.created.model_kind if story.created is not None else "none",
         "artifacts": [{"name": f.name, "bytes": f.bytes, "sha256": f.sha256, "path": str(f.path)} for f in files],
         "exit_code": int(code),
@@ -46,6 +46,15 @@ def request_object(request: Request) -> Json:
         "allow": list(request.allow),
         "asked": time_of(request.asked),
     }
+
+
+def _whole(story: Story) -> Json:
+    """What was spent for certain, and what calls may have cost at most whose results are not known."""
+    doubtful = story.spending.doubtful()
+    known = usage_object(story.usage)
+    if not doubtful.priced:
+        known.update(usd=None, priced=False)
+    return {**known, "doubtful": {**usage_object(doubtful), "code_runs": doubtful.code_runs}}
 
 
 def usage_object(usage: Usage) -> Json:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from moot.agents.ran import RanBlock
 from moot.chats.notes import VERDICTS, Asked
-from moot.chats.story import Block, Story, Telling
+from moot.chats.story import Story
+from moot.chats.telling import Block, Telling
 from moot.cli.artifact_files import CopiedFile, found
 from moot.cli.consoles import console
 from moot.cli.display_plain import PlainDisplay
 from moot.cli.exit_codes import exit_code
 from moot.cli.loaded import Loaded
 from moot.cli.run_object import Json, request_object, run_object, usage_object
-from moot.cli.words import count, few, money, seconds, time_of, tokens
+from moot.cli.words import count, few, seconds, spent, time_of
+from moot.termination.ledger import Usage
 
 
 def show(run: Loaded) -> None:
@@ -35,8 +37,9 @@ def show(run: Loaded) -> None:
     for line in few(files):
         display.hint(line)
     own = story.forked.turn if story.forked is not None else 0  # what was copied was another run's work
-    for name, usage in story.by_participant.items():
-        parts = [tokens(usage.tokens), money(usage)] if usage.tokens else []
+    for name in dict.fromkeys([*story.by_participant, *(who for who, _ in story.spending.open.values())]):
+        usage, doubtful = story.by_participant.get(name, Usage()), story.spending.doubtful(name)
+        parts = [spent(usage, doubtful)] if usage.tokens or doubtful.tokens else []
         parts += [count(usage.code_runs, "code run")] if usage.code_runs else []
         took = sum(t.seconds for t in story.turns.values() if t.participant == name and t.number > own)
         display.hint(f"cost of {name}: {', '.join([*parts, seconds(took)])}")
@@ -50,10 +53,11 @@ def full_turn(telling: Telling) -> str:
     for block in telling.blocks.values():
         ran = block.ran
         parts += [block.code.rstrip("\n")] if block.code else []
+        parts += ["--- a result of unknown shape", block.unread] if block.unread else []
         if ran is not None:
             parts.append(f"--- {'skipped: ' + ran.skipped if ran.skipped else f'exit code {ran.exit_code}'}")
             parts += [text.rstrip("\n") for text in (ran.stdout, ran.stderr, ran.value) if text]
-    return "\n".join(parts)
+    return "\n".join(parts if telling.reported else [*parts, "---", telling.text])
 
 
 def known_files(story: Story) -> list[CopiedFile]:
@@ -102,6 +106,7 @@ def _turn(telling: Telling) -> Json:
         "finished": telling.finished,
         "seconds": telling.seconds,
         "text": telling.text,
+        "inner": list(telling.inner),
         "code": [_block(block) for block in telling.blocks.values()],
         "usage": usage_object(telling.usage),
     }
@@ -109,4 +114,5 @@ def _turn(telling: Telling) -> Json:
 
 def _block(block: Block) -> Json:
     ran = RanBlock.model_dump(block.ran, mode="json") if block.ran is not None else {}
-    return {**ran, "language": block.language, "code": block.code}
+    unread = {"unread": block.unread} if block.unread else {}
+    return {**ran, **unread, "language": block.language, "code": block.code}

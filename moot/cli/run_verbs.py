@@ -124,6 +124,6 @@ async def _resume(run: str, wanted: Wanted, record: Path | None) -> ExitCode:
             made = events[0].data if record is not None and events else None
             chat = recorded(rebuild(name, made), record) if record and isinstance(made, RunCreated) else None
             going = Drive(store, display_for(wanted.display, json=wanted.json), interrupts, wanted)
-            return await going.conduct(lambda: open_run(name, chat=chat, store=store), len(events))
+            return await going.conduct(lambda: open_run(name, chat=chat, store=store), range(len(events) + 1))
         finally:
             await store.close()

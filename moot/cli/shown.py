@@ -19,9 +19,10 @@ from moot.agents.ran import RanBlock
 from moot.chats.clean import clean_line
 from moot.chats.event_types import SpeakerSelected
 from moot.chats.notes import Note
-from moot.chats.story import Block, Story, Telling
+from moot.chats.story import Story
+from moot.chats.telling import Block, Telling
 from moot.cli.clip import clip
-from moot.cli.words import count, few, money, seconds, size, tokens
+from moot.cli.words import count, few, seconds, size, spent, tokens
 from moot.termination.limits import Limits
 from moot.termination.outcome import Outcome
 
@@ -140,7 +141,7 @@ def turn(story: Story, telling: Telling, short: str) -> RenderableType:
     right = Text("  ".join(took), style="dim")
     if telling.blocks:
         blocks = [part for block in telling.blocks.values() for part in code(block, short, telling.number)]
-        return Group(Ends(left, right), *blocks)
+        return Group(Ends(left, right), *blocks, *([] if telling.reported else _said(telling, short)))
     text, later = folded(telling, story)
     shown, missing = clip(text)
     if not shown.strip():
@@ -149,6 +150,19 @@ def turn(story: Story, telling: Telling, short: str) -> RenderableType:
         return Ends(left.append("   ").append(shown, style="not bold default"), right)
     more = f"{missing}: moot runs show {short} --turn {telling.number}" if missing else ""
     return Group(Ends(left, right), indented(Text(shown)), *_missing(more))
+
+
+def _said(telling: Telling, short: str) -> Iterable[RenderableType]:
+    """Words that stand besides what was run."""
+    shown, missing = clip(telling.text)
+    if shown.strip():
+        yield indented(Text(shown))
+    yield from _missing(missing and f"{missing}: moot runs show {short} --turn {telling.number}")
+
+
+def inner(line: str) -> RenderableType:
+    """Something done before the reply: a call, a result, a thought."""
+    return indented(Text(f"· {clean_line(line)}", style="dim"))
 
 
 def folded(telling: Telling, story: Story) -> tuple[str, Program | None]:
@@ -172,9 +186,15 @@ def code(block: Block, short: str = "", number: int = 0) -> Iterable[RenderableT
         shown, missing = clip(block.code, 80, 8000)
         yield _inside(program(shown, block.language.partition(",")[0]))
         yield from _missing(missing and f"{missing}: moot runs show {short} --turn {number}", "│ … ")
+    if block.unread:
+        shown, missing = clip(block.unread)
+        yield _edge("├" if block.code else "┌", "its result has a shape that this version does not know", "yellow")
+        yield _inside(Text(shown))
+        yield from _missing(missing and f"{missing}: moot runs show {short} --turn {number}", "│ … ")
     if block.ran is None:
         return
-    yield _edge("├" if block.code else "┌", _ended(block.ran), "red" if block.ran.exit_code else "green")
+    ended = _ended(block.ran) if block.own else f"exit code {block.ran.exit_code}"
+    yield _edge("├" if block.code else "┌", ended, "red" if block.ran.exit_code else "green")
     yield from _output(block.ran, short, number)
     yield _edge("└", _left(block.ran))
 
@@ -228,7 +248,7 @@ def _missing(words: str, mark: str = "… ") -> list[RenderableType]:
 
 def ending(story: Story) -> RenderableType:
     """Why the run is over, or left, and what it took."""
-    took = f" · {tokens(story.usage.tokens)} · {money(story.usage)} · {seconds(story.seconds)}"
+    took = f" · {spent(story.usage, story.spending.doubtful())} · {seconds(story.seconds)}"
     done = story.finished
     if done is None:
         word, why = "paused", clean_line(story.paused or "nobody drives it")
@@ -239,8 +259,17 @@ def ending(story: Story) -> RenderableType:
         return Text.assemble((f"‖ {word}: ", "bold yellow"), why, (took, "dim"))
     sign, color = _SIGNS.get(done.outcome, ("■", "yellow"))
     rule = f" (rule {clean_line(done.rule, 80)}, turn {done.turn})"
-    why = _shortened(clean_line(done.reason)) if done.outcome is Outcome.GOAL else clean_line(done.reason, 2000)
+    why = (
+        _shortened(clean_line(done.reason))
+        if done.outcome is Outcome.GOAL
+        else clean_line(first_line(done.reason), 2000)
+    )
     return Text.assemble((f"{sign} {done.outcome}: ", f"bold {color}"), why, rule, (took, "dim"))
+
+
+def first_line(reason: str) -> str:
+    """Why a run ended; the further lines of an error stand where the attempt failed."""
+    return reason.partition("\n")[0]
 
 
 def _shortened(reason: str) -> str:

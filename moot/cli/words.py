@@ -41,6 +41,15 @@ def money(usage: Usage) -> str:
     return f"{dollars(usage.known_usd)} + unpriced" if usage.known_usd else "unpriced"
 
 
+def spent(usage: Usage, doubtful: Usage) -> str:
+    """`1.2k tok · $0.01 (+ up to 4.1k tok, $0.04 of calls that were cut off)`: for certain, and perhaps."""
+    if not (doubtful.tokens or doubtful.known_usd or not doubtful.priced):
+        return f"{tokens(usage.tokens)} · {money(usage)}"
+    certain = money(usage) if usage.tokens or doubtful.priced else "unpriced"
+    most = f"{tokens(doubtful.tokens)}, {money(doubtful)}"
+    return f"{tokens(usage.tokens)} · {certain} (+ up to {most} of calls that were cut off)"
+
+
 def seconds(amount: float) -> str:
     """`0.4s`, `12s`, `3m05s`, `2h07m`."""
     if amount < 9.95:

@@ -50,3 +50,10 @@ async def test_a_run_that_is_nearly_right_is_suggested(prefix: str, said: str) -
 async def test_without_runs_there_is_nothing_to_suggest() -> None:
     with pytest.raises(UserError, match="no run begins with 'x'; there are no runs yet"):
         await find_run(MemoryStore(), "x")
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\t"])
+async def test_an_empty_id_names_no_run_not_the_only_one(empty: str) -> None:
+    store = await with_runs("01kag2aa77")
+    with pytest.raises(UserError, match="an empty id names no run"):
+        await find_run(store, empty)

@@ -21,8 +21,14 @@ def test_an_id_needs_no_quotes_and_has_no_letters_that_look_alike() -> None:
     assert made == made.lower()
 
 
-def test_the_shortest_beginning_that_is_unique_is_shown() -> None:
-    assert short("abcdefghij", ["xyzabcdefg", "abcdefghij"]) == "abcdef"
-    assert short("abcdefghij", ["abcdefgxxx"]) == "abcdefgh"
+def test_what_is_shown_stays_the_beginning_of_one_run_when_others_are_started_right_after_it() -> None:
+    made = [new_run() for _ in range(200)]
+    shown = [short(run, made[: at + 1]) for at, run in enumerate(made)]  # each as it was printed then
+    later = [run for run in made if run[:9] != made[0][:9]]
+    assert not any(run.startswith(shown[0]) for run in later)
+    assert len(short(new_run(), [])) == SHOWN == 11
+
+
+def test_as_much_is_shown_as_tells_a_run_from_all_others() -> None:
+    assert short("abcdefghijklmnop", ["abcdefghijklxxxx", "abcdefghijklmnop"]) == "abcdefghijklm"
     assert short("abcdefghij", ["abcdefghijk"]) == "abcdefghij"
-    assert len(short(new_run(), [])) == SHOWN

@@ -41,7 +41,7 @@ def made(moot: Moot, *args: str) -> str:
 def test_a_fork_is_driven_on_to_its_end(moot: Moot, run: str) -> None:
     done = moot("fork", f"{run}@2")
     assert (done.code, done.out) == (0, "agreed\n")
-    assert re.match(rf"forked {run[:6]}\w*@2 as \w+\n", done.err)
+    assert re.match(rf"forked {run[:11]}\w*@2 as \w+\n", done.err)
     assert "goes on with turn 3" in done.err
     assert "hello from ann" in done.err
     listed = moot("runs", "list", "--json").json
@@ -155,7 +155,7 @@ def test_a_run_is_replayed_as_it_was_shown(moot: Moot) -> None:
     (moot.folder / "play.yaml").unlink()
     again = moot("replay", run, "--speed", "1000")
     assert (again.code, again.out) == (0, live.out)
-    assert again.err == "".join(line for line in live.err.splitlines(True) if "moot export" not in line)
+    assert again.err == "".join(line for line in live.err.splitlines(True) if not line.startswith("  moot "))
     lines = [json.loads(line) for line in moot("replay", run, "--display", "jsonl").out.splitlines()]
     assert lines == [json.loads(line) for line in moot("export", run, "--format", "jsonl").out.splitlines()]
     for speed in ("0", "-1", "fast", "nan", "inf"):

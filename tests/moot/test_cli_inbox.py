@@ -124,16 +124,16 @@ def test_a_run_that_waits_says_for_what_and_how_to_answer(moot: Moot) -> None:
     shown = moot("runs", "show", name)
     assert "? q1  owner asks for an answer  (turn 1)\n   │ Enter your response:" in shown.out
     assert "‖ waiting: 1 question to a person" in shown.out
-    assert f'moot inbox respond {name[:6]} q1 "the answer"' in shown.out
+    assert f'moot inbox respond {name[:11]} q1 "the answer"' in shown.out
     assert "was given up" not in shown.out
     found = moot("runs", "show", name, "--json").json
     assert (found["status"], found["exit_code"], [one["id"] for one in found["waiting"]]) == ("waiting", 4, ["q1"])
     watched = moot("watch", name)
     assert watched.code == 4
-    assert f'moot inbox respond {name[:6]} q1 "the answer"' in watched.err
+    assert f'moot inbox respond {name[:11]} q1 "the answer"' in watched.err
     silent = moot("watch", name, "--display", "none")
     assert silent.code == 4
-    assert f'moot inbox respond {name[:6]} q1 "the answer"' in silent.err
+    assert f'moot inbox respond {name[:11]} q1 "the answer"' in silent.err
     text = moot("export", name).out
     assert "> asked: q1: owner asks for an answer\n\n```text\nEnter your response: \n```" in text
     assert "It waits for a person to decide:" in text
@@ -143,7 +143,7 @@ def test_an_answer_from_another_process_is_heard_when_the_run_goes_on(moot: Moot
     name = ask(moot, "input")
     done = moot("inbox", "respond", name, "q1", "the second table", "--by", "eve")
     assert done.code == 0, done.err
-    assert f"q1 of run {name[:6]} is answered by eve; to go on: open_run('{name}', chat=...)" in done.err
+    assert f"q1 of run {name[:11]} is answered by eve; to go on: open_run('{name}', chat=...)" in done.err
     assert moot("inbox", "list", "--json").json == []
     (row,) = moot("runs", "list", "--json").json
     assert (row["status"], row["questions"]) == ("paused", 0)
@@ -173,7 +173,7 @@ def test_code_is_approved_or_rejected_exactly_as_it_is_shown(moot: Moot, verb: l
     assert "q1  runner asks whether to run this code" in shown.out
     assert "│ print(1)" in shown.out
     assert "it holds characters that are not shown here; --json names them" in shown.out
-    assert f'moot inbox reject {name[:6]} q1 "the reason"' in shown.err
+    assert f'moot inbox reject {name[:11]} q1 "the reason"' in shown.err
     for text in (shown.out, moot("runs", "show", name).out, moot("inbox", "list").out, moot("export", name).out):
         for danger in ("\x1b", "\x07", "\u202e"):
             assert danger not in text
@@ -195,7 +195,7 @@ def test_a_tool_is_asked_about_with_its_arguments(moot: Moot, verb: list[str], t
     shown = moot("inbox", "show", name, "q1")
     assert "clerk asks whether to call send" in shown.out
     assert r'"to": "bob\u202e \u001b[2J"' in shown.out
-    assert moot("inbox", "list", "--json").json[0]["about"].startswith('send {"to": "bob')
+    assert moot("inbox", "list", "--json").json[0]["about"].startswith('send(to="bob')
     word, *more = verb
     assert moot("inbox", word, name, "q1", *more).code == 0
     go_on(moot, "tool", name)
@@ -208,7 +208,7 @@ def test_the_newest_question_of_all_runs_comes_first_and_columns_are_left_out_ra
     assert [(one["run"], one["id"], one["kind"]) for one in found] == [(newer, "q1", "tool"), (older, "q1", "input")]
     wide = moot("inbox", "list").out.split("\n")
     assert wide[1].split() == ["run", "question", "who", "kind", "about", "age"]
-    narrow = moot("inbox", "list", COLUMNS="44").out.split("\n")
+    narrow = moot("inbox", "list", COLUMNS="50").out.split("\n")
     assert narrow[1].split() == ["run", "question", "who", "about"]
     assert all(len(line) <= 44 for line in narrow)
     *command, called, which = moot("inbox", "list").err.split()
@@ -225,7 +225,7 @@ def refused(done: Done) -> str:
 
 def test_a_decision_that_cannot_be_taken_is_refused_in_one_line_and_changes_nothing(moot: Moot) -> None:
     name = ask(moot, "input")
-    called = name[:6]
+    called = name[:11]
     assert f"run {called} has no question 'q2'; what waits: q1" in refused(moot("inbox", "show", name, "q2"))
     assert "no run begins with 'zz'" in refused(moot("inbox", "respond", "zz", "q1", "yes"))
     answer = f'moot inbox respond {called} q1 "the answer"'
@@ -260,7 +260,7 @@ def test_whoever_decides_drives_a_run_of_a_chat_file_on(moot: Moot) -> None:
     name = ask(moot, "file")
     done = moot("inbox", "respond", name, "q1", "the answer", "--by", "eve")
     assert (done.code, done.out) == (0, "agreed\n")
-    assert f"q1 of run {name[:6]} is answered by eve\n" in done.err
+    assert f"q1 of run {name[:11]} is answered by eve\n" in done.err
     assert "resumed: goes on with turn 1" in done.err
     assert "» q1 answered by eve" in done.err
     (row,) = moot("runs", "list", "--json").json
@@ -272,7 +272,7 @@ def test_a_run_that_is_not_to_go_on_here_is_left_with_its_decision(moot: Moot) -
     done = moot("inbox", "respond", name, "q1", "the answer", "--no-resume", "--json")
     assert done.code == 0, done.err
     assert (done.json["status"], done.json["driven"]) == ("paused", False)
-    assert f"to go on: moot resume {name[:6]}" in done.err
+    assert f"to go on: moot resume {name[:11]}" in done.err
     assert moot("resume", name).out == "agreed\n"
 
 
@@ -287,11 +287,11 @@ def test_the_object_of_a_run_that_goes_on_is_the_one_of_resume(moot: Moot) -> No
 def test_a_run_of_python_objects_is_stopped_without_them(moot: Moot) -> None:
     name = ask(moot, "input")
     done = moot("stop", name, "--by", "eve")
-    assert (done.code, done.err) == (0, f"nobody drove run {name[:6]}: it is ended\n")
+    assert (done.code, done.err) == (0, f"nobody drove run {name[:11]}: it is ended\n")
     assert moot("inbox", "list", "--json").json == []
     assert moot("verify", name).code == 0
     late = refused(moot("inbox", "respond", name, "q1", "yes"))
-    assert f"run {name[:6]} is over (stopped: stopped by eve); nobody waits for q1" in late
+    assert f"run {name[:11]} is over (stopped: stopped by eve); nobody waits for q1" in late
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_the_first_ctrl_c_lets_the_turn_end_and_says_how_to_go_on(moot: Moot, mo
     assert done.code == 130
     assert done.out == ""
     assert "the only turn" in done.err
-    assert f"moot resume {row['run'][:6]}" in done.err
+    assert f"moot resume {row['run'][:11]}" in done.err
     assert (row["status"], row["turns"]) == ("paused", 1)
     assert model.asked.empty()
 
@@ -71,7 +71,7 @@ def test_the_second_ctrl_c_and_the_signals_that_end_stop_in_the_middle_of_the_tu
     assert done.code == 130, done.err
     assert (done.json["outcome"], done.json["status"], done.json["exit_code"]) == (None, "paused", 130)
     assert "stopping now" in done.err
-    assert f"moot resume {row['run'][:6]}" in done.err
+    assert f"moot resume {row['run'][:11]}" in done.err
     assert (row["status"], row["turns"]) == ("paused", 0)
     for answer in ("to the one who has gone", "from ann", "DONE: later"):
         model.answers.put(answer)

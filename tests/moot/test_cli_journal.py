@@ -21,7 +21,8 @@ def test_runs_are_listed_newest_first_with_the_promised_keys(moot: Moot) -> None
     listed = moot("runs", "list", "--json").json
     assert [row["run"] for row in listed] == [second, first]
     assert all(
-        list(row) == ["run", "chat", "status", "outcome", "questions", "turns", "started", "usage"] for row in listed
+        list(row) == ["run", "chat", "parent", "status", "outcome", "questions", "turns", "started", "usage"]
+        for row in listed
     )
     assert [(row["status"], row["outcome"], row["turns"]) for row in listed] == [
         ("finished", "limit", 1),

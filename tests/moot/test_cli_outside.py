@@ -95,7 +95,7 @@ def test_a_run_is_listed_and_shown_as_running_while_it_is(moot: Moot, model: Mod
     with under_way(moot, model) as (run, name):
         assert (row(moot)["status"], shown(moot)["status"]) == ("running", "running")
         text = moot("runs", "show", name).out
-        assert f"it goes on in another process: moot watch {name[:6]}" in text
+        assert f"it goes on in another process: moot watch {name[:11]}" in text
         assert "nobody drives it" not in text
         kill(run)
     assert row(moot)["status"] == "paused"  # it was killed
@@ -106,7 +106,7 @@ def test_stop_now_ends_the_run_in_the_middle_of_a_turn_for_good(moot: Moot, mode
         asked = moot("stop", name, "--now", "--reason", "wrong data", "--by", "eve", "--wait")
         done = run.ended()  # the model has not answered
     assert asked.code == 0, asked.err
-    assert f"run {name[:6]} ended (stopped: stopped by eve: wrong data)" in asked.err
+    assert f"run {name[:11]} ended (stopped: stopped by eve: wrong data)" in asked.err
     assert asked.out == ""
     assert done.code == 9, done.err
     assert "eve asked to stop now: wrong data" in done.err
@@ -121,7 +121,7 @@ def test_stop_now_ends_the_run_in_the_middle_of_a_turn_for_good(moot: Moot, mode
 def test_stop_ends_the_run_after_the_turn_that_is_under_way(moot: Moot, model: Model) -> None:
     with under_way(moot, model) as (run, name):
         asked = moot("stop", name)
-        assert asked.err == f"run {name[:6]} ends after the turns that are under way\n"
+        assert asked.err == f"run {name[:11]} ends after the turns that are under way\n"
         turns = until_left(model, run)
         done = run.ended()
     assert done.code == 9, done.err
@@ -140,7 +140,7 @@ def test_a_pause_leaves_the_run_where_it_can_be_resumed(moot: Moot, model: Model
     assert done.code == 4, done.err
     assert f"eve asked to pause{' now' if now else ''}" in done.err
     assert "‖ paused: asked to pause by eve" in done.err
-    assert f"to go on: moot resume {name[:6]}" in done.err
+    assert f"to go on: moot resume {name[:11]}" in done.err
     assert (row(moot)["status"], row(moot)["turns"]) == ("paused", turns)
     for answer in ["to the one who has gone", "from ann"][: 2 * now] + ["DONE: later"] * 2:
         model.answers.put(answer)
@@ -153,7 +153,7 @@ def test_a_run_that_nobody_drives_is_ended_by_whoever_asks(moot: Moot, model: Mo
         kill(run)
     left = moot("pause", name)
     assert left.code == 0
-    assert f"nobody drives run {name[:6]}: it is left already; to go on: moot resume {name[:6]}" in left.err
+    assert f"nobody drives run {name[:11]}: it is left already; to go on: moot resume {name[:11]}" in left.err
     asked = moot("stop", name, "--by", "eve", "--json")
     assert asked.code == 0, asked.err
     assert (asked.json["taken"], asked.json["status"], asked.json["outcome"]) == (True, "finished", "stopped")
@@ -161,7 +161,7 @@ def test_a_run_that_nobody_drives_is_ended_by_whoever_asks(moot: Moot, model: Mo
     assert [note["kind"] for note in shown(moot)["notes"]][-1] == "stop"
     again = moot("stop", name)
     assert again.code == 2
-    assert f"run {name[:6]} is over (stopped: stopped by eve); nothing can be asked of it any more" in again.err
+    assert f"run {name[:11]} is over (stopped: stopped by eve); nothing can be asked of it any more" in again.err
 
 
 def test_what_is_said_is_heard_before_the_next_turn_by_those_it_is_meant_for(moot: Moot, model: Model) -> None:
@@ -237,11 +237,12 @@ def test_a_run_that_is_left_hears_when_it_goes_on(moot: Moot, model: Model) -> N
     said = moot("say", name, "mind the gap", "--wait")
     assert said.code == 4
     assert said.err == (
-        f"nobody drives run {name[:6]} just now: it is heard when the run goes on: moot resume {name[:6]}\n"
+        f"nobody drives run {name[:11]} just now: it is heard when the run goes on: moot resume {name[:11]}\n"
     )
     for answer in ("to the one who has gone", "from ann", "DONE: later"):
         model.answers.put(answer)
     assert moot("resume", name).code == 0
+    model.was_asked()  # the turn that was cut off is given what it was given before
     assert "mind the gap" in str(model.was_asked())
 
 
@@ -262,7 +263,7 @@ def test_a_watcher_sees_what_the_driver_shows_and_ends_as_the_run_does(moot: Moo
     assert ends in seen.err
     assert told.json["result"] == "agreed"
     assert told.json["run"] == name
-    bare = re.compile(r"\d+\.\ds|moot export.*\n|  file .*\n")
+    bare = re.compile(r"\d+\.\ds|moot (?:export|fork).*\n|  file .*\n")
     assert bare.sub("", seen.err).split() == bare.sub("", done.err).split()
 
 
@@ -271,7 +272,7 @@ def test_a_watcher_of_the_tail_is_told_what_is_under_way_and_no_more(moot: Moot,
         model.answers.put("words of the past")
         model.was_asked()
         with moot.started("watch", name, "--tail") as watching:
-            watching.until("run " + name[:6])
+            watching.until("run " + name[:11])
             model.answers.put("DONE: agreed")
             seen = watching.ended()
         run.ended()
@@ -287,7 +288,7 @@ def test_a_watcher_is_told_that_the_run_was_left_or_that_its_process_is_gone(moo
         seen = watching.ended()
     assert seen.code == 4
     assert "‖ paused: nobody drives it" in seen.err
-    assert f"nobody drives it: its process ended without a word; to go on: moot resume {name[:6]}" in seen.err
+    assert f"nobody drives it: its process ended without a word; to go on: moot resume {name[:11]}" in seen.err
     again = moot("watch", name, "--json")
     assert again.code == 4
     assert (again.json["status"], again.json["exit_code"]) == ("paused", 4)
@@ -300,7 +301,7 @@ def test_ctrl_c_stops_watching_and_not_the_run(moot: Moot, model: Model) -> None
             watching.signal(signal.SIGINT)
             seen = watching.ended()
         assert seen.code == 130
-        assert f"stopped watching; the run goes on: moot watch {name[:6]}" in seen.err
+        assert f"stopped watching; the run goes on: moot watch {name[:11]}" in seen.err
         assert "Traceback" not in seen.err
         model.answers.put("on it goes")
         model.answers.put("DONE: agreed")
