@@ -210,7 +210,7 @@ def test_the_newest_question_of_all_runs_comes_first_and_columns_are_left_out_ra
     assert wide[1].split() == ["run", "question", "who", "kind", "about", "age"]
     narrow = moot("inbox", "list", COLUMNS="50").out.split("\n")
     assert narrow[1].split() == ["run", "question", "who", "about"]
-    assert all(len(line) <= 44 for line in narrow)
+    assert all(len(line) <= 50 for line in narrow)
     *command, called, which = moot("inbox", "list").err.split()
     assert (command, which) == (["moot", "inbox", "show"], "q1")
     assert newer.startswith(called)
