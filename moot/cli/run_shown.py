@@ -39,7 +39,7 @@ def show(run: Loaded) -> None:
     own = story.forked.turn if story.forked is not None else 0  # what was copied was another run's work
     for name in dict.fromkeys([*story.by_participant, *(who for who, _ in story.spending.open.values())]):
         usage, doubtful = story.by_participant.get(name, Usage()), story.spending.doubtful(name)
-        parts = [spent(usage, doubtful)] if usage.tokens or doubtful.tokens else []
+        parts = [spent(usage, doubtful, ", ")] if usage.tokens or doubtful.tokens else []
         parts += [count(usage.code_runs, "code run")] if usage.code_runs else []
         took = sum(t.seconds for t in story.turns.values() if t.participant == name and t.number > own)
         display.hint(f"cost of {name}: {', '.join([*parts, seconds(took)])}")

@@ -41,13 +41,13 @@ def money(usage: Usage) -> str:
     return f"{dollars(usage.known_usd)} + unpriced" if usage.known_usd else "unpriced"
 
 
-def spent(usage: Usage, doubtful: Usage) -> str:
+def spent(usage: Usage, doubtful: Usage, between: str = " · ") -> str:
     """`1.2k tok · $0.01 (+ up to 4.1k tok, $0.04 of calls that were cut off)`: for certain, and perhaps."""
     if not (doubtful.tokens or doubtful.known_usd or not doubtful.priced):
-        return f"{tokens(usage.tokens)} · {money(usage)}"
+        return f"{tokens(usage.tokens)}{between}{money(usage)}"
     certain = money(usage) if usage.tokens or doubtful.priced else "unpriced"
     most = f"{tokens(doubtful.tokens)}, {money(doubtful)}"
-    return f"{tokens(usage.tokens)} · {certain} (+ up to {most} of calls that were cut off)"
+    return f"{tokens(usage.tokens)}{between}{certain} (+ up to {most} of calls that were cut off)"
 
 
 def seconds(amount: float) -> str:

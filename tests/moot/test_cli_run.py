@@ -50,7 +50,7 @@ def test_the_object_of_a_run_has_the_promised_keys_and_types(moot: Moot) -> None
     assert (found["chat"], found["status"], found["outcome"], found["result"]) == ("duet", "finished", "goal", "agreed")
     assert found["stopped_by"] == {"rule": "done", "reason": "bob said 'DONE: agreed'", "turn": 4}
     assert (found["turns"], found["model_kind"], found["artifacts"], found["exit_code"]) == (4, "scripted", [], 0)
-    assert set(found["usage"]) == {*USAGE_KEYS, "by_participant"}
+    assert set(found["usage"]) == {*USAGE_KEYS, "by_participant", "doubtful"}
     by = found["usage"]["by_participant"]
     assert list(by) == ["ann", "bob"]
     assert all(set(usage) == USAGE_KEYS for usage in by.values())

@@ -18,7 +18,7 @@ from moot.cli.budget import budget_left
 from moot.cli.clip import clip
 from moot.cli.display_live import Region, Speaking
 from moot.cli.display_plain import PlainDisplay
-from moot.cli.words import count, dollars, few, money, seconds, size, tokens
+from moot.cli.words import count, dollars, few, money, seconds, size, spent, tokens
 from moot.termination.ledger import Usage
 from moot.termination.outcome import Outcome
 
@@ -486,3 +486,14 @@ def test_what_is_done_about_an_effect_in_doubt_is_said_once(then: str, words: st
         journal.add(ev.Warned(text="model/0 is made again", facts=facts), journal.turn, "ann")
     assert f"! ann: model model/0 was under way when its process ended: {words}\n" in journal.text
     assert journal.text.count(words) == 1
+
+
+def test_what_cut_off_calls_may_have_cost_stands_beside_what_is_spent() -> None:
+    free, sure = Usage(), Usage(input_tokens=1200, known_usd=0.01)
+    assert spent(free, free) == "0 tok · $0.00"
+    assert spent(free, Usage(input_tokens=177, priced=False)).startswith(
+        "0 tok · unpriced (+ up to 177 tok, unpriced of"
+    )
+    assert spent(sure, Usage(output_tokens=4100, known_usd=0.04)) == (
+        "1.2k tok · $0.01 (+ up to 4.1k tok, $0.04 of calls that were cut off)"
+    )
