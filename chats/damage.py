@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from moot.agents.ran import StoredFile
 from moot.chats import event_types as ev
 from moot.chats.errors import StoreError
 from moot.chats.events import Event
+from moot.chats.files_named import files_named
 from moot.chats.store import Chain, Store
 from moot.chats.verify_order import order_problems
 
@@ -37,7 +37,7 @@ def _flaw(events: Sequence[Event], chain: Chain) -> str:
 async def _missing(store: Store, events: Sequence[Event], known: dict[str, str]) -> str:
     """The first file without its content. `known`: what was found of those that were looked at before."""
     for event in events:
-        for file in _files(event.data):
+        for file in files_named(event.data):
             if file.sha256 not in known:
                 try:
                     await store.blobs.get(file.sha256)
@@ -47,13 +47,3 @@ async def _missing(store: Store, events: Sequence[Event], known: dict[str, str])
             if known[file.sha256]:
                 return f"{file.name}: {known[file.sha256]}"
     return ""
-
-
-def _files(data: object) -> Sequence[StoredFile]:
-    match data:
-        case ev.RunCreated(inputs=inputs):
-            return [file for files in inputs.values() for file in files]
-        case ev.CodeFinished(files=files) | ev.RunFinished(artifacts=files):
-            return files
-        case _:
-            return ()

@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from autogen_agentchat.messages import MessageFactory
 
 from moot.agents.executor import REPORTED_CHARACTERS
-from moot.agents.ran import RanBlock, StoredFile
+from moot.agents.ran import RanBlock
 from moot.chats import event_types as ev
 from moot.chats.build import chat_from_source
 from moot.chats.errors import StoreError
 from moot.chats.events import Event
+from moot.chats.files_named import files_named
 from moot.chats.result import result_of
 from moot.chats.state import State
 from moot.chats.store import Chain, Store
@@ -138,7 +139,7 @@ def _output(ran: RanBlock) -> Iterator[str]:
 async def _contents(store: Store, events: Sequence[Event]) -> AsyncIterator[str]:
     checked: dict[str, int] = {}
     for event in events:
-        for file in _files(event.data):
+        for file in files_named(event.data):
             try:
                 size = checked.get(file.sha256)
                 if size is None:
@@ -149,16 +150,6 @@ async def _contents(store: Store, events: Sequence[Event]) -> AsyncIterator[str]
                 continue
             if size != file.size:
                 yield f"{file.name} (event {event.seq}) is said to have {file.size} bytes, it has {size}"
-
-
-def _files(data: object) -> Sequence[StoredFile]:
-    match data:
-        case ev.RunCreated(inputs=inputs):
-            return [file for files in inputs.values() for file in files]
-        case ev.CodeFinished(files=files) | ev.RunFinished(artifacts=files):
-            return files
-        case _:
-            return ()
 
 
 def _same(a: float | None, b: float | None) -> bool:
