@@ -54,7 +54,7 @@ class Rules:
 
 
 class Table:
-    """Everything the loop needs of one claimed run. Made by `open_table`, given back by `close`."""
+    """Everything the loop needs of one claimed run. `open` takes it, `close` gives it back."""
 
     def __init__(
         self, journal: Journal, state: State, seats: Mapping[str, Seat], rules: Rules, *, before: int = 0
