@@ -9,6 +9,9 @@ import pytest
 
 from moot.sandbox.owner import LABEL_OWNER, Owner, this_process
 from scripts.machine import engine
+from tests.workers import pytest_runtest_protocol, pytest_xdist_auto_num_workers
+
+__all__ = ["pytest_runtest_protocol", "pytest_xdist_auto_num_workers"]
 
 
 def containers() -> dict[str, str]:

@@ -270,6 +270,7 @@ def test_the_demo_answers_and_shows_where_its_plot_is(moot: Moot) -> None:
     assert "moot init research" in done.err
 
 
+@pytest.mark.alone  # other tests kill processes that leave containers to be pruned
 def test_an_interrupted_block_leaves_no_container(moot: Moot) -> None:
     moot.write("plotter.yaml", PLOTTER.replace("import pathlib\n", "import time; print('begun'); time.sleep(600)\n", 1))
     moot.write("coding.yaml", CODING)

@@ -12,6 +12,8 @@ from moot.sandbox.docker import Docker
 from moot.sandbox.owner import LABEL_OWNER, LABEL_RUN, Owner, this_process
 from moot.sandbox.prune import prune
 
+pytestmark = pytest.mark.alone  # whoever closes a sandbox or prunes takes the containers of any dead process
+
 
 def dead_process() -> Owner:
     ended = subprocess.Popen([sys.executable, "-c", ""])
