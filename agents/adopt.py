@@ -26,6 +26,7 @@ from autogen_core.tools import BaseTool, FunctionTool, StaticStreamWorkbench, Wo
 from moot.agents.context import JournalContext
 from moot.agents.executor import ExecutorAgent
 from moot.agents.function_tools import told_where
+from moot.agents.human import HumanAgent
 from moot.agents.journalled_client import JournalledClient
 from moot.agents.journalled_code import JournalledExecutor, journalled_approval
 from moot.agents.journalled_input import journalled_input
@@ -52,6 +53,8 @@ def adopt(agent: ChatAgent, model: Model | None = None, tools: ToolPolicy = _NO_
     """A seat for any AutoGen `ChatAgent`. `model` says what its client is, where that is known (name, kind, price)."""
     if isinstance(agent, ExecutorAgent):
         return Seat(agent.name, agent, works=agent)
+    if isinstance(agent, HumanAgent):
+        return Seat(agent.name, agent)
     if not is_adopted(agent):
         other = Seat(agent.name, agent, state="", keeps_state=type(agent).save_state is not BaseChatAgent.save_state)
         for made in (*agent.produced_message_types, *structured(agent)):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-Kind = Literal["input", "code", "tool", "doubt"]
-Verdict = Literal["approve", "reject", "respond"]
+Kind = Literal["input", "code", "tool", "doubt", "message"]
+Verdict = Literal["approve", "edit", "reject", "respond"]
 
 
 class Question(NamedTuple):
@@ -22,11 +22,17 @@ class Question(NamedTuple):
     payload: Mapping[str, object]
     """JSON: a prompt, a block of code, a tool and its arguments."""
     allow: tuple[Verdict, ...]
+    ask: str = "anyone"
+    """Who is asked: a person at the table, or anyone."""
 
 
 class Decision(NamedTuple):
-    """What was decided, by whom. `text` is the answer of a response, the reason of a rejection."""
+    """What was decided, by whom. `text` is the answer of a response, the reason of a rejection, else a remark."""
 
     decision: Verdict
     text: str = ""
     by: str = ""
+    edited: str = ""
+    """Of an edit: what stands in place of what was shown (of code the program, of a tool its arguments as JSON, of a
+    message its text).
+    """

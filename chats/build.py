@@ -9,6 +9,7 @@ from pathlib import Path
 from moot.agents.assistant import Assistant
 from moot.agents.errors import PlaybookError
 from moot.agents.executor import Executor
+from moot.agents.human import Human
 from moot.agents.models import ModelSpec, check_name
 from moot.agents.origins import REPLAY
 from moot.agents.playbook import Playbook
@@ -17,7 +18,7 @@ from moot.agents.replay_client import ReplayClient
 from moot.agents.tape import Tape
 from moot.agents.tape_client import record
 from moot.chats.chat import Chat, Participant
-from moot.chats.chat_file import AssistantEntry, ExecutorEntry, ModelEntry, StopQuestion
+from moot.chats.chat_file import AssistantEntry, ExecutorEntry, HumanEntry, ModelEntry, StopQuestion
 from moot.chats.check import priced
 from moot.chats.errors import StoreError, UserError
 from moot.chats.result import ResultSpec
@@ -119,6 +120,10 @@ def _participant(spec: ResolvedSpec, name: str, source: Mapping[str, object], ta
             model=_model(entry.model, tapes),
             part=entry.part or "",
         )
+    if isinstance(entry, HumanEntry):
+        return Human(
+            name=name, approves=entry.approves or "", prompt=entry.prompt or "", description=entry.description or ""
+        )  # fmt: skip
     paths = dict(spec.files)
     none = source.get("sandbox") == "none"
     return Executor(
@@ -171,7 +176,7 @@ def from_here(model: str) -> str:
 
 
 def _without_own_models(spec: ResolvedSpec) -> ResolvedSpec:
-    entries: dict[str, AssistantEntry | ExecutorEntry] = {
+    entries: dict[str, AssistantEntry | ExecutorEntry | HumanEntry] = {
         name: entry.model_copy(update={"model": None}) if isinstance(entry, AssistantEntry) else entry
         for name, entry in spec.chat.participants.items()
     }

@@ -14,6 +14,7 @@ from autogen_core.models import ChatCompletionClient
 from moot.agents.adopt import adopt
 from moot.agents.assistant import Assistant
 from moot.agents.executor import Executor, ExecutorAgent
+from moot.agents.human import Human, HumanAgent
 from moot.agents.models import ModelSpec
 from moot.agents.playbook import Playbook
 from moot.agents.seat import Seat
@@ -21,7 +22,7 @@ from moot.agents.tool_policy import ToolPolicy
 from moot.chats.check import check_chat
 from moot.chats.errors import UserError
 from moot.chats.result import ResultSpec
-from moot.chats.speakers import RoundRobin, SpeakerPolicy
+from moot.chats.speakers import AskingPolicy, RoundRobin, SpeakerPolicy
 from moot.chats.table import Table
 from moot.chats.templates import find_playbook
 from moot.termination.limits import Limits
@@ -31,7 +32,13 @@ if TYPE_CHECKING:
     from moot.chats.run import Run
     from moot.chats.store import Store
 
-Participant = Assistant | Executor | ChatAgent
+Participant = Assistant | Executor | Human | ChatAgent
+
+
+def _agent(participant: Executor | Human | ChatAgent) -> ChatAgent:
+    if isinstance(participant, Human):
+        return HumanAgent(participant)
+    return ExecutorAgent(participant) if isinstance(participant, Executor) else participant
 
 
 async def drive(table: Table) -> None:
@@ -51,14 +58,14 @@ async def drive(table: Table) -> None:
 class Chat:
     """Who talks, who picks the speaker, when it ends and what it may spend. An inert value: `start` makes a run of it.
 
-    `participants` are `assistant(...)`, `executor(...)` and any AutoGen `ChatAgent`, in order. `model` is what every
-    assistant without one of its own is asked with. Raises UserError (or SpecError, for a graph) when something does
-    not fit together: two of one name, a stop rule about nobody, no hard limit, a `usd` limit on an
+    `participants` are `assistant(...)`, `executor(...)`, `human(...)` and any AutoGen `ChatAgent`, in order. `model` is
+    what every assistant without one of its own is asked with. Raises UserError (or SpecError, for a graph) when
+    something does not fit together: two of one name, a stop rule about nobody, no hard limit, a `usd` limit on an
     unpriced model, a tool that nobody has.
     """
 
     participants: Sequence[Participant]
-    speakers: SpeakerPolicy = field(default_factory=RoundRobin)
+    speakers: SpeakerPolicy | AskingPolicy = field(default_factory=RoundRobin)
     stop: Rule | None = None
     limits: Limits | None = None
     model: str | ModelSpec | ChatCompletionClient | None = None
@@ -91,8 +98,13 @@ class Chat:
     def _seat(self, participant: Participant) -> Seat:
         if isinstance(participant, Assistant):
             return participant.seat(self.model, self.playbooks)
-        agent = ExecutorAgent(participant) if isinstance(participant, Executor) else participant
-        return adopt(agent, tools=self.tools)
+        return adopt(_agent(participant), tools=self.tools)
+
+    def policy(self) -> SpeakerPolicy:
+        """Who picks the speakers of one run: with a client of its own, where it asks a model. Raises ModelError."""
+        if isinstance(self.speakers, AskingPolicy):
+            return self.speakers.seated(self.model, self.playbooks)
+        return self.speakers
 
     async def start(self, task: str, *, store: Store | Path | str | None = None) -> Run:
         """Begin a run and drive it in the background. Journalled in `store`: a file, a `Store`, or the user's own."""

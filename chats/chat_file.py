@@ -13,7 +13,8 @@ from pydantic_core import PydanticCustomError
 from moot.termination.outcome import Outcome
 
 Text = Annotated[str, Field(min_length=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+_NAME = "^[A-Za-z_][A-Za-z0-9_]*$"
+Name = Annotated[str, Field(pattern=_NAME)]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
 Size = Annotated[str, Field(pattern=r"^[0-9]+ *[bkmgBKMG]?$", examples=["64k", "512m", "1g"])]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -97,6 +98,21 @@ class SandboxSection(Part):
     """Largest file to keep."""
 
 
+Kinds = Literal["text", "number", "whole", "yes_no", "texts"]
+
+
+class ReplySection(Part):
+    """The typed form of a participant's replies: one that does not fit is asked for again."""
+
+    fields: Annotated[
+        dict[str, Kinds | Annotated[tuple[Text, ...], Field(min_length=2, max_length=50)]],
+        Field(min_length=1, max_length=50, json_schema_extra={"propertyNames": {"pattern": _NAME}}),
+    ]
+    """What it holds, by name: `text`, `number`, `whole`, `yes_no`, `texts` (a list), or the list of allowed values."""
+    says: Text | None = None
+    """How the reply reads in the chat, such as `"VERDICT: {decision}"`; its JSON unless given."""
+
+
 class AssistantEntry(Part):
     """A participant that a model speaks for. Needs a goal or instructions."""
 
@@ -114,8 +130,27 @@ class AssistantEntry(Part):
     """Its own model, where it is not the chat's."""
     part: Text | None = None
     """The part of a playbook that it plays, where that is not its name."""
+    tools: Annotated[
+        tuple[Text, ...], Field(max_length=64, examples=[["tools.py:publish", "package.module:search"]])
+    ] = ()
+    """Functions (or AutoGen tools) that its model may call: `file.py:name` beside the chat file, or `module:name`."""
+    reply: ReplySection | None = None
+    """The typed form of its replies."""
     description: Text | None = None
     """What others are told about it."""
+
+
+class HumanEntry(Part):
+    """A person at the table. When its turn comes the run waits for them, and anybody may answer from anywhere."""
+
+    role: Literal["human"]
+    """A person speaks for it."""
+    prompt: Text | None = None
+    """What the person is asked."""
+    approves: Text | None = None
+    """Whose latest message they approve, edit or reject; without it they simply answer."""
+    description: Text | None = None
+    """What others are told about them."""
 
 
 class ExecutorEntry(Part):
@@ -131,7 +166,7 @@ class ExecutorEntry(Part):
     """What others are told about it."""
 
 
-Participant = Annotated[AssistantEntry | ExecutorEntry, Discriminator("role")]
+Participant = Annotated[AssistantEntry | ExecutorEntry | HumanEntry, Discriminator("role")]
 
 
 class GraphSection(Part):
@@ -142,10 +177,69 @@ class GraphSection(Part):
     first edge's source opens, and of a speaker's edges the first whose condition holds is taken."""
 
 
+class SelectorEntry(Part):
+    """A model picks the next speaker and says why."""
+
+    model: AnyModel | None = None
+    """The model that picks; the chat's unless given."""
+    instructions: Text | None = None
+    """How to pick, beside what each participant is described as."""
+    last: Count = 10
+    """How many of the latest messages it is shown; what was said before them it is told in one line each."""
+    repeats: bool = False
+    """Whether who spoke last may speak again at once."""
+    part: Text | None = None
+    """The part of a playbook that picks; `selector` unless given."""
+
+
+class SelectorSection(Part):
+    """Speakers by a model."""
+
+    selector: SelectorEntry
+    """How it picks."""
+
+
+def _policy_kind(value: object) -> str:
+    if isinstance(value, str):
+        return "text"
+    keys = value if isinstance(value, dict) else type(value).model_fields if isinstance(value, BaseModel) else ()
+    return "selector" if "selector" in keys else "mapping"
+
+
 Speakers = Annotated[
-    Annotated[Literal["round_robin"], Tag("text")] | Annotated[GraphSection, Tag("mapping")],
-    Discriminator(_text_or_mapping),
+    Annotated[Literal["round_robin", "selector"], Tag("text")]
+    | Annotated[SelectorSection, Tag("selector")]
+    | Annotated[GraphSection, Tag("mapping")],
+    Discriminator(_policy_kind),
 ]
+
+
+class ApprovalMatch(Part):
+    """What needs approval."""
+
+    kind: Literal["code", "tool"]
+    """A block of code before it runs, or the call of a tool before it is made."""
+    tool: Text | None = None
+    """Of kind tool: the tool's name; every tool unless given."""
+    by: Text | None = None
+    """Of kind code: the executor that is to run it; every executor unless given."""
+    first: bool = False
+    """Of kind code: only the first block of each executor that a person lets run as it is."""
+
+
+class ApprovalEntry(Part):
+    """A rule that says what a person must approve first."""
+
+    match: ApprovalMatch
+    """What it is about."""
+    ask: Text = "anyone"
+    """Who is asked: a participant with role human, or `anyone`."""
+    allow: Annotated[tuple[Literal["approve", "edit", "reject", "respond"], ...], Field(min_length=1)] = (
+        "approve",
+        "edit",
+        "reject",
+    )
+    """What may be decided."""
 
 
 class LimitsSection(Part):
@@ -186,15 +280,32 @@ class SaysQuestion(Part):
     """A regular expression found in the reply; ^ and $ match at lines."""
 
 
-class StopQuestion(Part):
-    """A question put after each turn. Exactly one of says, code_succeeded, all, any."""
+class RejectionsQuestion(Part):
+    """A person has rejected so often."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": [n]} for n in ("says", "code_succeeded", "all", "any")]}
-    )
+    participant: Text
+    """The person."""
+    count: Count
+    """How often, in the whole run."""
+
+
+QUESTIONS = ("says", "spoke", "approved_by", "rejections", "code_succeeded", "all", "any")
+"""What a stop rule asks: exactly one of these."""
+
+
+class StopQuestion(Part):
+    """A question put after each turn. Exactly one of says, spoke, approved_by, rejections, code_succeeded, all, any."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [n]} for n in QUESTIONS]})
 
     says: SaysQuestion | None = None
     """A participant says something."""
+    spoke: Text | None = None
+    """The participant has replied."""
+    approved_by: Text | None = None
+    """The person approves, as it is or edited."""
+    rejections: RejectionsQuestion | None = None
+    """The person has rejected so often."""
     code_succeeded: Annotated[bool, Field(json_schema_extra={"const": True})] | None = None
     """The latest block of code ended with exit code 0."""
     all: Annotated[tuple[StopQuestion, ...], Field(min_length=1)] | None = None
@@ -204,7 +315,7 @@ class StopQuestion(Part):
 
 
 class StopEntry(StopQuestion):
-    """A stop rule: when it holds, the run ends. Exactly one of says, code_succeeded, all, any."""
+    """A stop rule: when it holds, the run ends. Exactly one question."""
 
     id: Id
     """Its name; the run says by which rule it ended."""
@@ -246,13 +357,13 @@ class ChatFile(Part):
     """The model of every assistant that has none of its own: `playbook:FILE`, `openai/NAME` or a mapping."""
     participants: Annotated[
         dict[str, Participant],
-        Field(
-            min_length=1, max_length=200, json_schema_extra={"propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}}
-        ),
+        Field(min_length=1, max_length=200, json_schema_extra={"propertyNames": {"pattern": _NAME}}),
     ]
     """Who takes part, by name, in order."""
     sandbox: SandboxSection = SandboxSection()
     """The container that code runs in."""
+    approvals: Annotated[tuple[ApprovalEntry, ...], Field(max_length=100)] = ()
+    """What a person must approve before it is done."""
     speakers: Speakers = "round_robin"
     """Who speaks next."""
     limits: LimitsSection = LimitsSection()

@@ -10,6 +10,7 @@ from autogen_core.models import ChatCompletionClient
 
 from moot.agents.assistant import Assistant
 from moot.agents.executor import Executor
+from moot.agents.human import Human
 from moot.agents.models import ModelSpec, check_name, own_model
 from moot.agents.prices import FREE, Price, price_of
 from moot.agents.seen import client_of, spends_unseen, tool_names
@@ -19,6 +20,7 @@ from moot.chats.edges import name_refusal
 from moot.chats.errors import Problem, SpecError, UserError, did_you_mean
 from moot.chats.graph import Graph
 from moot.chats.graph_check import GraphProblem
+from moot.chats.speakers import AskingPolicy
 from moot.termination.limits import Limits
 from moot.termination.rules import ANYTHING, CODE, Rule
 
@@ -48,18 +50,17 @@ def check_chat(chat: Chat) -> None:
 def _check_kinds(participants: object, stop: object, limits: object, speakers: object) -> None:
     """A wrong kind of value is named here, where it was given, rather than wherever it would first fail."""
     if isinstance(participants, str) or not isinstance(participants, Sequence):
-        raise UserError("participants must be a list of assistant(...), executor(...) and AutoGen agents")
+        raise UserError("participants must be a list of assistant(...), executor(...), human(...) and AutoGen agents")
     for number, given in enumerate(participants, 1):
-        if not isinstance(given, Assistant | Executor | ChatAgent):
+        if not isinstance(given, Assistant | Executor | Human | ChatAgent):
             kind = type(given).__name__
-            raise UserError(
-                f"participant {number} is a {kind}: give assistant(...), executor(...) or an AutoGen ChatAgent"
-            )
+            wanted = "assistant(...), executor(...), human(...) or an AutoGen ChatAgent"
+            raise UserError(f"participant {number} is a {kind}: give {wanted}")
     if stop is not None and not isinstance(stop, Rule):
         raise UserError(f"stop={stop!r} is no stop rule: give one such as says('critic', starts='APPROVE')")
     if limits is not None and not isinstance(limits, Limits):
         raise UserError(f"limits={limits!r}: give Limits(turns=..., usd=..., ...)")
-    if not callable(getattr(speakers, "choose", None)):
+    if not callable(getattr(speakers, "choose", None)) and not isinstance(speakers, AskingPolicy):
         raise UserError(f"speakers={speakers!r} is no speaker policy: give round_robin() or graph(...)")
 
 
@@ -114,7 +115,7 @@ def _check_tools(chat: Chat) -> None:
         raise UserError(f"tools={chat.tools!r}: give ToolPolicy(approve={{...}}, side_effects={{...}}, lookup={{...}})")
     if not chat.tools.named:
         return
-    agents = [p for p in chat.participants if not isinstance(p, Assistant | Executor)]
+    agents = [p for p in chat.participants if not isinstance(p, Assistant | Executor | Human)]
     known = [names for names in map(tool_names, agents) if names is not None]
     if len(known) < len(agents):  # some workbench has to be asked first
         return
@@ -151,7 +152,7 @@ def _check_models(chat: Chat, limits: Limits) -> None:
 def _check_seen(chat: Chat) -> None:
     """A limit in dollars holds only where every model call passes by."""
     for participant in chat.participants:
-        if not isinstance(participant, Assistant | Executor) and (how := spends_unseen(participant)):
+        if not isinstance(participant, Assistant | Executor | Human) and (how := spends_unseen(participant)):
             raise UserError(
                 f"a usd limit cannot hold for {participant.name!r}: {how}; "
                 "use assistant(...) or an AssistantAgent as it is, or limit turns, tokens or seconds instead"
@@ -160,7 +161,7 @@ def _check_seen(chat: Chat) -> None:
 
 def _model_of(chat: Chat, participant: Participant) -> AnyModel | None:
     """The model that speaks for a participant, as far as that can be seen."""
-    if isinstance(participant, Executor):
+    if isinstance(participant, Executor | Human):
         return None
     if not isinstance(participant, Assistant):
         return client_of(participant)

@@ -40,12 +40,15 @@ class End(Ask):
 
 
 class Decide(Ask):
-    """Answer a question. `digest` is that of the question as it was shown: another one, and nothing is decided."""
+    """Answer a question. `digest` is that of the question as it was shown: another one, and nothing is decided.
+    `edited`: of an edit, what stands in place of what was shown.
+    """
 
     do: Literal["decide"] = "decide"
     request: str
     decision: Verdict
     text: str = ""
+    edited: str = ""
     digest: str
 
 

@@ -12,24 +12,28 @@ from moot.agents.seat import Seat
 from moot.chats.chat import Chat
 from moot.chats.errors import UserError
 from moot.chats.event_types import RunCreated
+from moot.chats.speakers import SELECT, SpeakerPolicy, is_seated
 from moot.chats.store import Store
 
 
-async def created_from(chat: Chat, seats: Mapping[str, Seat], store: Store) -> RunCreated:
+async def created_from(chat: Chat, seats: Mapping[str, Seat], policy: SpeakerPolicy, store: Store) -> RunCreated:
     """The event that says so; input files are kept by content. Raises UserError for one that cannot be read."""
     inputs = {p.name: await _inputs(p, store) for p in chat.participants if isinstance(p, Executor)}
-    return made_of(chat, seats).model_copy(update={"inputs": inputs, "moot": _version()})
+    return made_of(chat, seats, policy).model_copy(update={"inputs": inputs, "moot": _version()})
 
 
-def made_of(chat: Chat, seats: Mapping[str, Seat]) -> RunCreated:
+def made_of(chat: Chat, seats: Mapping[str, Seat], policy: SpeakerPolicy) -> RunCreated:
     """The same without input files, and without who began the run."""
-    kinds = {seat.model_kind for seat in seats.values() if seat.model_kind is not None}
+    asked = [(s.name, s.model_name, s.model_kind) for s in seats.values()]
+    if is_seated(policy):
+        asked.append((SELECT, policy.model_name, policy.model_kind))
+    kinds = {kind for _, _, kind in asked if kind is not None}
     assert chat.limits is not None  # checked when the chat was made
     return RunCreated(
         chat=chat.name,
         participants=chat.names,
         limits=chat.limits.given(),
-        models={s.name: s.model_name for s in seats.values() if s.model_name is not None},
+        models={name: model for name, model, _ in asked if model is not None},
         model_kind="none" if not kinds else "mixed" if len(kinds) > 1 else kinds.pop(),
         spec=chat.source,
     )

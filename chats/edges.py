@@ -11,7 +11,7 @@ from moot.chats.edge_tokens import EdgeSyntaxError, Tokens
 RESERVED = ("when", "otherwise")
 """Words of the edges' own language, which no participant may be called."""
 
-TAKEN = {"user": "whoever gives the task", "moot": "the runtime"}
+TAKEN = {"user": "whoever gives the task", "moot": "the runtime", "select": "whoever picks the next speaker"}
 """Names under which others speak in a transcript."""
 
 

@@ -123,6 +123,8 @@ class SpeakerSelected(Data):
     step: int
     attempts: int = 1
     fallback: str | None = None
+    seconds: float = 0.0
+    """What the choice took, where a model was asked."""
 
 
 class TurnStarted(Data):
@@ -215,7 +217,7 @@ class EffectUnknown(Data):
 
 class RequestAsked(Data):
     """A person is asked about exactly this payload. `key` is the question's place in the turn, `allow` what may be
-    decided: `approve`, `reject`, `respond`.
+    decided: `approve`, `edit`, `reject`, `respond`.
     """
 
     type: ClassVar[str] = "request.asked"
@@ -229,13 +231,17 @@ class RequestAsked(Data):
 
 
 class RequestDecided(Data):
-    """What was decided, and by whom. The first decision holds."""
+    """What was decided, and by whom. The first decision holds. Of an edit: `edited` stands in place of what was shown,
+    `diff` is the difference, as a unified diff.
+    """
 
     type: ClassVar[str] = "request.decided"
     id: str
     decision: Verdict
     text: str = ""
     by: str = ""
+    edited: str = ""
+    diff: str = ""
     digest: str
     command: int = 0
 

@@ -25,6 +25,7 @@ from moot.chats.home import open_store
 from moot.chats.ids import new_run
 from moot.chats.owner import new_owner
 from moot.chats.rebuild import rebuild
+from moot.chats.speakers import is_seated
 from moot.chats.state import State
 from moot.chats.store import Store
 from moot.chats.table import factory
@@ -116,15 +117,17 @@ async def _plan(store: Store, name: str, turn: int | None, edits: Edits, given: 
     if chat.names != created.participants:
         there = ", ".join(created.participants)
         raise UserError(f"run {name} was made with {there}, not with {', '.join(chat.names)}")
-    seats = chat.seats()
+    seats, policy = chat.seats(), chat.policy()
     try:
         await check_fresh(seats, events, at.head)
-        made = made_of(chat, seats).model_copy(update={"inputs": created.inputs, "moot": created.moot})
+        made = made_of(chat, seats, policy).model_copy(update={"inputs": created.inputs, "moot": created.moot})
         prefix = [events[0]._replace(data=made), *map(_uncounted, events[1 : at.head])]
         state = State(name, factory(seats))
     finally:
         for seat in seats.values():
             await seat.shut()
+        if is_seated(policy):
+            await policy.close()
     prefix = with_task(prefix, edits.task) if edits.task is not None else prefix
     prefix = with_message(prefix, at.turn, edits.message) if edits.message is not None else prefix
     _fold(name, state, prefix)

@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from moot.chats.chat_file import AssistantEntry, ChatFile, ExecutorEntry, InputEntry, SandboxSection
+from moot.chats.chat_file import AssistantEntry, ChatFile, ExecutorEntry, HumanEntry, InputEntry, SandboxSection
 from moot.chats.errors import Problem, did_you_mean
 from moot.chats.spec_words import known_keys
 from moot.chats.yaml_source import Source, YamlPath, YamlValue, dotted, in_words, parse_scalar
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _WHOLE = re.compile(r"\{(\w+)\}")
+Entry = AssistantEntry | ExecutorEntry | HumanEntry
 _FILLED = ("goal", "backstory", "instructions")
 
 
@@ -56,12 +57,15 @@ def fill_in(chat: ChatFile, source: Source, base_dir: Path) -> Filling:
     """Puts the inputs' values into the texts and finds the files. Files are not read."""
     filler = _Filler(chat, source, base_dir)
     filler.read_inputs()
-    participants: dict[str, AssistantEntry | ExecutorEntry] = {}
+    participants: dict[str, Entry] = {}
     for name, entry in chat.participants.items():
         path: YamlPath = ("participants", name)
         if isinstance(entry, AssistantEntry):
             texts = {key: filler.text(getattr(entry, key), (*path, key)) for key in _FILLED}
             participants[name] = entry.model_copy(update=texts)
+        elif isinstance(entry, HumanEntry):
+            asked = {"prompt": filler.text(entry.prompt, (*path, "prompt"))}
+            participants[name] = entry.model_copy(update=asked)
         elif entry.sandbox:
             box = filler.sandbox(entry.sandbox, (*path, "sandbox"))
             participants[name] = entry.model_copy(update={"sandbox": box})

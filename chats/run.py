@@ -265,11 +265,12 @@ async def start(chat: Chat, task: str, where: Store | Path | str | None) -> Run:
     seats = chat.seats()
     store, opened = open_store(where)
     try:
-        run, owner, created = new_run(), new_owner(), await created_from(chat, seats, store)
+        run, owner, policy = new_run(), new_owner(), chat.policy()
+        created = await created_from(chat, seats, policy, store)
         await store.create(run, chat.name)
         journal = Journal(store, await store.claim(run, owner))
         state = State(run, factory(seats))
-        table = Table(journal, state, seats, Rules(chat.speakers, chat.stop, chat.result, chat.strict))
+        table = Table(journal, state, seats, Rules(policy, chat.stop, chat.result, chat.strict))
         try:
             table.record(created)
             table.record(MessageSaid(message=TextMessage(content=task, source="user")))
@@ -331,7 +332,7 @@ async def _reopen(store: Store, claim: Claim, given: Chat | None, owner: str) ->
     if other:
         replace(chat, limits=state.ledger.limits)  # refused where the run's own limits could not end this chat
     journal = Journal(store, claim)
-    rules = Rules(chat.speakers, chat.stop, chat.result, chat.strict)
+    rules = Rules(chat.policy(), chat.stop, chat.result, chat.strict)
     table = Table(journal, state, seats, rules, before=posted[-1].number if posted else 0)
     try:
         await table.open(owner, gained)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeGuard, runtime_checkable
 
 from moot.termination.outcome import Stop
 from moot.termination.transcript import Transcript
+
+if TYPE_CHECKING:
+    from autogen_core.models import ChatCompletionClient
+
+    from moot.agents.models import ModelKind, ModelSpec
+    from moot.agents.playbook import Playbook
+
+    AnyModel = str | ModelSpec | ChatCompletionClient
+
+SELECT = "select"
+"""Under this name the ledger and the journal keep what picking the speakers takes. No participant has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,38 @@ class SpeakerPolicy(Protocol):
 
     async def choose(self, said: Transcript, eligible: Sequence[str]) -> Choice | Stop:
         """Who speaks next; a `Stop` when nobody can, which ends the run with its outcome."""
+        ...
+
+
+class SeatedPolicy(SpeakerPolicy, Protocol):
+    """A policy of one run that asks a model. What it asks is journalled like a participant's calls, under `select`."""
+
+    @property
+    def model_name(self) -> str:
+        """What the model is called."""
+        ...
+
+    @property
+    def model_kind(self) -> ModelKind:
+        """Whether it is `real`, `scripted` or `replayed`."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what was made for this run."""
+        ...
+
+
+def is_seated(policy: SpeakerPolicy) -> TypeGuard[SeatedPolicy]:
+    """Whether it asks a model, so that what it does is to be journalled."""
+    return hasattr(policy, "model_name")
+
+
+@runtime_checkable
+class AskingPolicy(Protocol):
+    """What a policy is that asks a model: an inert value, seated anew for each run."""
+
+    def seated(self, model: AnyModel | None, playbooks: Callable[[str], Playbook]) -> SeatedPolicy:
+        """The policy with its client; `model` is the chat's. Raises ModelError, ValueError without any model."""
         ...
 
 

@@ -13,6 +13,7 @@ from moot.chats.chat_file import (
     ChatFile,
     ExecutorEntry,
     GraphSection,
+    HumanEntry,
     ModelEntry,
     SandboxSection,
     SaysQuestion,
@@ -116,6 +117,10 @@ def _check_participants(checking: Checking) -> Iterator[Problem]:
         path: YamlPath = ("participants", name)
         if isinstance(entry, ExecutorEntry):
             yield from _check_executor(checking, entry, path)
+            continue
+        if isinstance(entry, HumanEntry):
+            if entry.approves and (problem := checking.unknown(entry.approves, (*path, "approves"))):
+                yield problem
             continue
         if not (entry.goal or entry.instructions):
             yield checking.source.problem(path, "needs a goal or instructions", at_key=True)

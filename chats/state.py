@@ -46,6 +46,7 @@ from moot.chats.event_types import (
 from moot.chats.events import Event
 from moot.chats.open_turn import Gained, OpenTurn, Recorded
 from moot.chats.requests import Requests
+from moot.chats.speakers import SELECT
 from moot.termination.ledger import NOTHING, Cost, Ledger
 from moot.termination.limits import Limits
 from moot.termination.outcome import Stop
@@ -64,6 +65,8 @@ class State:
         self.ledger: Ledger
         self.inbox: dict[str, list[BaseChatMessage]] = {}
         self.open: dict[int, OpenTurn] = {}
+        self.choosing: OpenTurn | None = None
+        """What is recorded of a choice that is under way, as if it were a turn of `select`."""
         self.step: list[Turn] = []
         """Turns of the open step that have finished."""
         self.steps = 0
@@ -184,8 +187,23 @@ class State:
             case _:
                 pass  # inner events and warnings are for people; unknown types for a newer version
 
+    def _turn(self, event: Event) -> OpenTurn:
+        """Whose effect it is: a participant's, or that of the choice under way."""
+        turn = self.open.get(event.turn)
+        if turn is None and event.participant == SELECT and event.turn == self.turns + 1:
+            turn = self.choice()
+        if turn is None:
+            raise KeyError(event.turn)
+        return turn
+
+    def choice(self) -> OpenTurn:
+        """The choice of the next speaker, with what is recorded of it."""
+        if self.choosing is None:
+            self.choosing = OpenTurn(self.turns + 1, self.steps + 1, SELECT)
+        return self.choosing
+
     def _failed(self, event: Event, data: EffectFailed) -> None:
-        recorded, name = self.open[event.turn].recorded, f"{event.turn}/{data.key}"
+        recorded, name = self._turn(event).recorded, f"{event.turn}/{data.key}"
         recorded[data.key] = recorded[data.key]._replace(state="failed")
         if data.performed:
             self.ledger.doubt(name)
@@ -198,18 +216,18 @@ class State:
             return
         self.ledger.doubt(f"{event.turn}/{data.key}")
         if data.then == "park":
-            recorded = self.open[event.turn].recorded
+            recorded = self._turn(event).recorded
             recorded[data.key] = recorded[data.key]._replace(state="doubtful")
 
     def _asked(self, event: Event, data: RequestAsked) -> None:
-        self.open[event.turn].recorded[data.key] = Recorded(data.digest, "asked")
+        self._turn(event).recorded[data.key] = Recorded(data.digest, "asked")
         self.requests.ask(data, event.turn, event.participant, event.ts)
 
     def _decided(self, data: RequestDecided) -> None:
         request = self.requests.decide(data)
         if request is not None:
             decision = Decision(data.decision, data.text, data.by)
-            recorded = self.open[request.turn].recorded
+            recorded = (self.open.get(request.turn) or self.choice()).recorded
             recorded[request.key] = recorded[request.key]._replace(state="decided", result=decision)
 
     def _created(self, event: Event, data: RunCreated) -> None:
@@ -228,6 +246,11 @@ class State:
             self.inbox[name].append(message)
 
     def _selected(self, event: Event, data: SpeakerSelected) -> None:
+        if self.choosing is not None:
+            self._give_up(self.choosing)
+            self.requests.drop(event.turn)
+            self.choosing = None
+        self.ledger.seconds += data.seconds
         self.steps = data.step
         self.open = {n: OpenTurn(n, data.step, name) for n, name in enumerate(data.chosen, event.turn)}
         self.step = []
@@ -244,13 +267,13 @@ class State:
         turn.seen = len(self.inbox[turn.participant]) if data.seen is None else data.seen
 
     def _intended(self, event: Event, data: EffectIntended) -> None:
-        recorded = self.open[event.turn].recorded
+        recorded = self._turn(event).recorded
         before = recorded.get(data.key)
         recorded[data.key] = Recorded(data.digest, "intended", None, 1 if before is None else before.tries + 1)
         self.ledger.reserve(f"{event.turn}/{data.key}", _cost(data.reserved))
 
     def _completed(self, event: Event, data: EffectCompleted) -> None:
-        turn = self.open[event.turn]
+        turn = self._turn(event)
         old = turn.recorded[data.key]
         turn.recorded[data.key] = Recorded(old.digest, "completed", data.result, old.tries)
         self.ledger.settle(f"{event.turn}/{data.key}", turn.participant, _cost(data.spent))
@@ -259,9 +282,7 @@ class State:
         turn = self.open.pop(event.turn)
         name, inbox = turn.participant, self.inbox[turn.participant]
         seen, self.inbox[name] = inbox[: turn.seen], inbox[turn.seen :]
-        for key, effect in turn.recorded.items():
-            if effect.state == "intended":  # given up by an earlier attempt, and not asked for again
-                self.ledger.doubt(f"{event.turn}/{key}")
+        self._give_up(turn)
         if self.requests.open:
             self.requests.drop(event.turn)
         self._worked(turn.number, data.seconds)
@@ -271,6 +292,12 @@ class State:
         if self._gained is not None:
             results = {k: r.result for k, r in turn.recorded.items() if r.state == "completed"}
             self._gained.append(Gained(name, seen, data.contexts, results, data.state))
+
+    def _give_up(self, turn: OpenTurn) -> None:
+        """What an earlier attempt had begun, and was not asked for again."""
+        for key, effect in turn.recorded.items():
+            if effect.state == "intended":
+                self.ledger.doubt(f"{turn.number}/{key}")
 
     def _ran(self, turn: OpenTurn) -> tuple[CodeRun, ...]:
         """The turn's blocks of code; the workspace has their files from now on."""

@@ -12,6 +12,7 @@ from moot.chats.event_types import RunCreated, RunFinished, SpeakerSelected
 from moot.chats.events import Event
 from moot.chats.notes import Asked, Note
 from moot.chats.requests import Request
+from moot.chats.speakers import SELECT
 from moot.chats.spending import Spending
 from moot.chats.telling import Telling
 from moot.termination.ledger import Cost, Usage
@@ -46,6 +47,8 @@ class Story:
         self.started = 0.0
         self.seconds = 0.0
         """Of work, also in attempts that came to nothing."""
+        self._choosing = Usage()
+        """What the choice that is under way has spent."""
         self._kinds: dict[str, str] = {}
         self._again: set[str] = set()
         """Effects in doubt of which it was said that they are made again."""
@@ -88,7 +91,10 @@ class Story:
     def apply(self, event: Event) -> None:
         """Take one event in."""
         self.events += 1
-        if event.turn and not isinstance(event.data, SpeakerSelected):
+        if event.participant == SELECT and event.turn not in self.turns:
+            self.spending.apply(event)
+            self._chosen(event)
+        elif event.turn and not isinstance(event.data, SpeakerSelected):
             self._turn(event)
         else:
             self._run(event)
@@ -104,7 +110,8 @@ class Story:
                     self._note("note", f"to {', '.join(to)}: {text_of(message)}")
             case SpeakerSelected() as data:
                 for number, name in enumerate(data.chosen, event.turn):
-                    self.turns[number] = Telling(number, name, data)
+                    self.turns[number] = Telling(number, name, data, choosing=self._choosing)
+                self._choosing = Usage()
             case RunFinished() as data:
                 self.finished = data
             case ev.BudgetWarning(spent=spent):
@@ -115,6 +122,18 @@ class Story:
                 self._decided(data)
             case data:
                 self._driven(data, event.ts)
+
+    def _chosen(self, event: Event) -> None:
+        """What picking the next speaker takes; questions and doubts of it are told like a turn's."""
+        match event.data:
+            case ev.EffectIntended(key=key, kind=kind):
+                self._kinds[f"{event.turn}/{key}"] = kind
+            case ev.EffectCompleted(spent=spent):
+                self._choosing.add(Cost(spent.input_tokens, spent.output_tokens, spent.usd, spent.code_runs))
+            case ev.RequestAsked() as data:
+                self._asked(event, data)
+            case _:
+                self._doubted(event)
 
     def expect(self, decision: ev.RequestDecided) -> None:
         """A decision that was posted and that no driver has taken in yet: nobody needs to decide that any more."""

@@ -28,11 +28,12 @@ from moot.chats.hearing import Hearing
 from moot.chats.journal import Journal
 from moot.chats.open_turn import Gained
 from moot.chats.result import ResultSpec, result_of
-from moot.chats.speakers import Choice, SpeakerPolicy
+from moot.chats.speakers import Choice, SpeakerPolicy, is_seated
 from moot.chats.state import State
 from moot.chats.turn import TurnFailure, TurnTaker, Waits
 from moot.termination.outcome import Outcome, Stop
 from moot.termination.rules import Rule
+from moot.termination.transcript import Transcript
 
 ATTEMPTS = 2
 """How often a turn is tried in a row before the run fails."""
@@ -145,9 +146,11 @@ class Table:
     async def choose(self) -> Stop | None:
         """Ask the policy who speaks next and record the whole answer; a `Stop` when nobody can."""
         said = self.state.transcript
-        choice = await self._rules.speakers.choose(said, said.participants)
+        choice, seconds = await self._chosen(said)
         if isinstance(choice, Stop):
             return choice
+        if choice is None:
+            return None
         if not choice.names or len(set(choice.names).intersection(said.participants)) < len(choice.names):
             chose = ", ".join(choice.names) or "nobody"
             raise UserError(
@@ -160,10 +163,27 @@ class Table:
             SpeakerSelected(
                 policy=choice.policy, candidates=choice.candidates, chosen=choice.names, reason=choice.reason,
                 step=self.state.steps + 1, attempts=choice.attempts, fallback=choice.fallback,
+                seconds=seconds,
             ),
             said.turns + 1,
         )  # fmt: skip
         return None
+
+    async def _chosen(self, said: Transcript) -> tuple[Choice | Stop | None, float]:
+        """The policy's answer, and what it took; None while it waits for a person."""
+        policy = self._rules.speakers
+        if not is_seated(policy):
+            return await policy.choose(said, said.participants), 0.0
+        try:
+            return await self._taker.choose(policy, said)
+        except LimitHit as hit:
+            return hit.stop, 0.0
+        except Waits as waits:
+            self._waiting = waits.requests
+        except TurnFailure as failure:
+            self.cause = failure.cause
+            return Stop("select.failed", f"failed: {failure}", Outcome.FAILED, self.state.turns), 0.0
+        return None, 0.0
 
     def _tell(self, choice: Choice) -> None:
         """What only the chosen hear: the policy's note, and how much of the budget is left."""
@@ -177,6 +197,8 @@ class Table:
     async def take_turns(self) -> Stop | None:
         """Every open turn of the step, in parallel where there are several; a `Stop` when the run cannot go on."""
         turns = list(self.state.open.values())
+        if not turns:  # whoever picks the speaker waits for a person
+            return None
         failures = await _together([self._taker.take(self.seats[t.participant], t) for t in turns])
         for failure in failures:
             if isinstance(failure, LimitHit):
@@ -245,7 +267,9 @@ class Table:
         if self._lease is not None:
             self._lease.cancel()
             await asyncio.wait({self._lease})
-        await asyncio.gather(*(seat.shut() for seat in self.seats.values()), return_exceptions=True)
+        policy = self._rules.speakers
+        closing = [policy.close()] if is_seated(policy) else []
+        await asyncio.gather(*(seat.shut() for seat in self.seats.values()), *closing, return_exceptions=True)
         with contextlib.suppress(StoreError):
             await self.store.release(self.journal.claim)
         self.journal.close()

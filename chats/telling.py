@@ -44,6 +44,8 @@ class Telling:
     seconds: float = 0.0
     blocks: dict[str, Block] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
+    choosing: Usage = field(default_factory=Usage)
+    """What picking this speaker took, where a model did."""
     inner: list[str] = field(default_factory=list)
     """What it did before its reply, a line each: a later attempt repeats what an earlier one did, and is told once."""
     calls: dict[str, str] = field(default_factory=dict)

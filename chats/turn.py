@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TypeVar
 
 from autogen_agentchat.messages import BaseChatMessage
 from autogen_core import CancellationToken
@@ -16,9 +17,13 @@ from moot.chats.errors import StoreError
 from moot.chats.event_types import TurnAbandoned, TurnFailed, TurnFinished, TurnStarted
 from moot.chats.journal import Journal
 from moot.chats.open_turn import OpenTurn
+from moot.chats.speakers import SELECT, Choice, SpeakerPolicy
 from moot.chats.state import State
 from moot.chats.store import Blobs
 from moot.termination.outcome import Outcome, Stop
+from moot.termination.transcript import Transcript
+
+T = TypeVar("T")
 
 LEAVE_SECONDS = 0.5
 """What a participant that is cut off gets to leave; one that will not is left behind."""
@@ -71,7 +76,33 @@ class TurnTaker:
         self._record(done, turn)
         self._journal.soon()  # no commit of its own: the next intent takes it along
 
-    async def _outcome(self, task: asyncio.Task[BaseChatMessage], attempt: Attempt) -> BaseChatMessage:
+    async def choose(self, policy: SpeakerPolicy, said: Transcript) -> tuple[Choice | Stop, float]:
+        """What a policy answers that asks a model, and the seconds it took; its calls are recorded. Raises what `take`
+        raises.
+        """
+        turn, token = self._state.choice(), CancellationToken()
+        attempt = Attempt(self._journal, self._state, turn, self._blobs, strict=self._strict)
+
+        async def asked() -> Choice | Stop:
+            SCOPE.set(Scope(attempt, f"{SELECT}/"))  # the turn that follows has the same number
+            NAME.set("")
+            try:
+                return await policy.choose(said, said.participants)
+            finally:
+                attempt.under_way.said()
+
+        task = asyncio.get_running_loop().create_task(asked())
+        try:
+            choice = await self._outcome(task, attempt)
+        except BaseException as error:
+            await _cut_off(task, attempt, token)
+            if isinstance(error, Exception) and not isinstance(error, LimitHit | Waits | StoreError):
+                raise TurnFailure(SELECT, error, attempt.cause) from error
+            raise
+        attempt.close()
+        return choice, attempt.seconds
+
+    async def _outcome(self, task: asyncio.Task[T], attempt: Attempt) -> T:
         """Wait until the participant is done, or cannot go on, or the run's time is over."""
         limit, used = self._state.ledger.limits.seconds, self._state.ledger.seconds
         alarm = None
@@ -117,7 +148,7 @@ class TurnTaker:
         self._state.apply(self._journal.stage(data, turn.number, turn.attempts, turn.participant))
 
 
-async def _cut_off(task: asyncio.Task[BaseChatMessage], attempt: Attempt, token: CancellationToken) -> None:
+async def _cut_off(task: asyncio.Task[T], attempt: Attempt, token: CancellationToken) -> None:
     """End the participant's work before anything is undone: it must not go on changing what is rolled back.
 
     Each task is cancelled once: a second time would cut off what it does to clean up. So the token, which cancels what

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from moot.chats import event_types as ev
 from moot.chats.events import Event
+from moot.chats.speakers import SELECT
 
 
 def order_problems(events: Sequence[Event]) -> Iterator[str]:
@@ -30,6 +31,8 @@ class _Turn:
 @dataclass(slots=True)
 class _Order:
     turns: dict[int, _Turn] = field(default_factory=dict)
+    choosing: _Turn = field(default_factory=lambda: _Turn(SELECT))
+    """The choice of the next speaker."""
     over: bool = False
     resumable: bool = False
 
@@ -59,9 +62,13 @@ class _Order:
             yield f"turn {len(self.turns) + 1} comes next, not {event.turn}"
         for number, name in enumerate(data.chosen, event.turn):
             self.turns[number] = _Turn(name)
+        self.choosing = _Turn(SELECT)
 
     def _in_turn(self, event: Event) -> Iterator[str]:
         turn = self.turns.get(event.turn)
+        if turn is None and event.participant == SELECT and event.turn == len(self.turns) + 1:
+            yield from _effect(event.data, self.choosing)
+            return
         if turn is None:
             yield f"nobody was given turn {event.turn}"
             return

@@ -1,30 +1,26 @@
-"""A run for others to read, from its journal alone: every event as a line of JSON, or a transcript in Markdown."""
+"""A run as a document in Markdown."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 
 from moot.agents.origins import honest
-from moot.agents.ran import RanBlock, StoredFile
-from moot.chats.clean import clean, clean_line, shown_json
-from moot.chats.event_types import RunCreated
-from moot.chats.events import Event
-from moot.chats.notes import Note, question
+from moot.agents.ran import StoredFile
+from moot.chats.clean import clean, clean_line
+from moot.chats.event_types import RunCreated, SpeakerSelected
+from moot.chats.exports import told
+from moot.chats.notes import Note
 from moot.chats.story import Story
 from moot.chats.telling import Block, Telling
 from moot.termination.ledger import Usage
-from moot.termination.limits import Limits
 
 MOST_LISTED = 50
 """How many files one list names."""
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~&$])")
-
-
-def jsonl(run: str, events: Iterable[Event]) -> Iterator[str]:
-    """The envelope of each event, one a line, without line ends."""
-    return (shown_json(event.envelope(run), indent=None) for event in events)
+_ITEM = re.compile(r"^(\d{0,9})([-+.)])(?= |$)")
+_ADDRESS = re.compile(r"(?i)\b(www(?=\.)|(?:https?|ftp|mailto|xmpp)(?=:))(.)")
+"""What some readers of Markdown make a link of, wherever it stands."""
 
 
 def markdown(story: Story) -> str:
@@ -36,9 +32,7 @@ def _parts(story: Story) -> Iterator[list[str]]:
     created = story.created
     yield [f"# Run {_inline(story.run)}"]
     if created is None:
-        yield [
-            "Its journal is damaged: it does not begin with run.created." if story.events else "Its journal is empty."
-        ]
+        yield [told.damage(story)]
         return
     yield _facts(story, created)
     for text in story.task:
@@ -54,15 +48,7 @@ def _parts(story: Story) -> Iterator[list[str]]:
 
 
 def _facts(story: Story, created: RunCreated) -> list[str]:
-    facts = {
-        "Chat": created.chat,
-        "Started": _time(story.started),
-        "Participants": ", ".join(created.participants),
-        "Models": ", ".join(f"{who}: {model}" for who, model in created.models.items()) or "none",
-        "Limits": Limits(**created.limits).words(),  # type: ignore[arg-type]
-        "Moot": created.moot,
-    }
-    lines = [f"- {name}: {_inline(value)}" for name, value in facts.items()]
+    lines = [f"- {name}: {_inline(value)}" for name, value in told.facts(story, created).items()]
     lines += [f"- {_inline(words)}" for words in honest(created.model_kind, [*created.models.values()])]
     for who, files in created.inputs.items():
         lines += [f"- Input of {_inline(who)}: {_file(file)}" for file in files]
@@ -72,9 +58,7 @@ def _facts(story: Story, created: RunCreated) -> list[str]:
 def _turn(telling: Telling) -> Iterator[list[str]]:
     yield [f"## Turn {telling.number}: {_inline(telling.participant)}"]
     if (why := telling.why) is not None:
-        tries = "" if why.attempts == 1 else f", {why.attempts} tries"
-        fallback = f", fallback {_inline(why.fallback)}" if why.fallback else ""
-        yield [f"Chosen because {_inline(why.reason)} ({_inline(why.policy)}{tries}{fallback})."]
+        yield _chosen(why)
     if telling.inner:
         yield _listed([_inline(line) for line in telling.inner])
     for block in telling.blocks.values():
@@ -88,6 +72,12 @@ def _turn(telling: Telling) -> Iterator[list[str]]:
     yield [f"*{telling.seconds:.1f} s{spent}*"]
 
 
+def _chosen(why: SpeakerSelected) -> list[str]:
+    words = f"Chosen because {_inline(why.reason)} ({_inline(told.policy(why))})."
+    others = told.others(why)
+    return [f"{words} Could have been chosen: {_inline(', '.join(others))}." if others else words]
+
+
 def _block(block: Block) -> Iterator[list[str]]:
     if block.code:
         yield _fenced(block.code, block.language)
@@ -99,27 +89,14 @@ def _block(block: Block) -> Iterator[list[str]]:
     if ran is None:
         yield ["*Nothing is known of how it ended.*"]
         return
-    yield [_ended(ran) if block.own else f"**Exit code {ran.exit_code}**"]
+    ended, details = told.ran_words(ran, block.own)
+    yield [f"**{_inline(ended)}**{_inline(details)}"]
     for name, text in (("stdout", ran.stdout), ("stderr", ran.stderr), ("value", ran.value or "")):
         if text:
             yield [f"{name}:", "", *_fenced(text)]
     if ran.files or ran.not_kept:
         kept = _listed([_file(file) for file in ran.files])
         yield [*kept, *_listed([f"not kept: {_inline(name)}" for name in ran.not_kept])]
-
-
-def _ended(ran: RanBlock) -> str:
-    if ran.skipped is not None:
-        kind, _, detail = ran.skipped.partition(": ")
-        return f"**SKIPPED ({_inline(kind)})**{': ' + _inline(detail) if detail else ''}"
-    flags = {
-        "timed out": ran.timed_out,
-        "out of memory": ran.oom,
-        "output truncated": ran.truncated,
-        "variables lost": ran.state_lost,
-    }
-    said = "".join(f", {word}" for word, holds in flags.items() if holds)
-    return f"**Exit code {ran.exit_code}** after {ran.seconds:.2f} s{said}"
 
 
 def _end(story: Story) -> Iterator[list[str]]:
@@ -134,19 +111,18 @@ def _end(story: Story) -> Iterator[list[str]]:
     if story.files:
         yield ["### Files", "", *_listed([_file(file) for file in story.files.values()])]
     yield ["### Usage", "", *_usage(story)]
+    if pairs := told.pairs(story):
+        yield ["### Who spoke after whom", "", *_followed(pairs)]
 
 
 def _left(story: Story) -> list[str]:
-    if waiting := story.waiting:
-        open_questions = [f"{_inline(request.id)}: {_inline(question(request))}" for request in waiting]
-        return ["It waits for a person to decide:", "", *_listed(open_questions)]
-    if story.waits_for:
-        return ["What it waited for is decided; nobody has driven it on yet."]
-    return [f"Paused: {_inline(story.paused)}" if story.paused else "It was left without a word."]
+    words, questions = told.left(story)
+    return [_inline(words), *(["", *_listed([_inline(question) for question in questions])] if questions else [])]
 
 
 def _usage(story: Story) -> list[str]:
-    rows = [*story.by_participant.items(), ("all", story.usage)]
+    rows = [(f"{s.name}{'' if s.seated else f' ({told.SELECTING})'}", s.usage) for s in told.spenders(story)]
+    rows.append(("all", story.usage))
     lines = ["| participant | input tokens | output tokens | cost | code runs |", "|---|---:|---:|---:|---:|"]
     for name, usage in rows:
         counts = f"{usage.input_tokens} | {usage.output_tokens} | {_money(usage)} | {usage.code_runs}"
@@ -156,6 +132,11 @@ def _usage(story: Story) -> list[str]:
         most = f"{doubtful.tokens} tokens, {_money(doubtful)}, {doubtful.code_runs} code runs"
         lines += ["", f"Calls of which no result is known may have taken up to {most} more."]
     return lines
+
+
+def _followed(pairs: Sequence[tuple[str, str, int]]) -> list[str]:
+    rows = [f"| {_inline(first) or '*(beginning)*'} | {_inline(then)} | {times} |" for first, then, times in pairs]
+    return ["| after | spoke | times |", "|---|---|---:|", *rows]
 
 
 def _note(note: Note) -> list[str]:
@@ -188,8 +169,6 @@ def _fenced(text: str, language: str = "text") -> list[str]:
 
 
 def _inline(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", clean_line(text, 1000))
-
-
-def _time(ts: float) -> str:
-    return datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """As it is, whatever Markdown would make of it."""
+    text = _SPECIAL.sub(r"\\\1", clean_line(text, 1000))
+    return _ITEM.sub(r"\1\\\2", _ADDRESS.sub(r"\1\\\2", text))

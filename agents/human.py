@@ -1,0 +1,85 @@
+"""A person at the table: when their turn comes the run waits for them, holding nothing, and anybody may answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.base import Response
+from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, TextMessage
+from autogen_core import CancellationToken
+
+from moot.agents.effects import ask
+from moot.agents.json_text import digest_of
+from moot.agents.questions import Decision, Question
+
+DECISION = "decision"
+"""Under this name the metadata of a person's message says what they decided: no model can write there."""
+_WORDS = {"approve": "APPROVED", "reject": "REJECTED"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Human:
+    """What a person at the table is: an inert value."""
+
+    name: str
+    approves: str = ""
+    """Whose latest message they approve, edit or reject; empty: they simply answer."""
+    prompt: str = ""
+    """What they are asked; made from what they are to do unless given."""
+    description: str = ""
+
+
+def human(name: str, *, approves: str = "", prompt: str = "", description: str = "") -> Human:
+    """A person who speaks when their turn comes: they answer, or decide about the latest message of `approves`."""
+    return Human(name=name, approves=approves, prompt=prompt, description=description)
+
+
+class HumanAgent(BaseChatAgent):
+    """The AutoGen agent behind a `Human`. Each turn is one durable question."""
+
+    def __init__(self, spec: Human) -> None:
+        about = f"A person who approves what {spec.approves} says." if spec.approves else "A person."
+        super().__init__(spec.name, spec.description or about)
+        self._spec = spec
+
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        """People write text."""
+        return (TextMessage,)
+
+    async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
+        """Ask, and say what was answered."""
+        question = self._question(messages)
+        return Response(chat_message=self._said(await ask(question), question))
+
+    async def on_messages_stream(
+        self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
+    ) -> AsyncGenerator[BaseAgentEvent | BaseChatMessage | Response, None]:
+        """The same."""
+        yield await self.on_messages(messages, cancellation_token)
+
+    async def on_reset(self, cancellation_token: CancellationToken) -> None:
+        """There is nothing to forget."""
+
+    def _question(self, messages: Sequence[BaseChatMessage]) -> Question:
+        spec = self._spec
+        shown = next((m for m in reversed(messages) if m.source == spec.approves), None) if spec.approves else None
+        if shown is None:
+            payload = {"prompt": spec.prompt or "What do you say?"}
+            return Question("input", digest_of(payload), payload, ("respond",), spec.name)
+        asked = {"from": shown.source, "message": shown.to_text(), "prompt": spec.prompt}
+        return Question(
+            "message", digest_of(asked), asked, ("approve", "edit", "reject", "respond"), spec.name
+        )  # fmt: skip
+
+    def _said(self, decided: Decision, question: Question) -> TextMessage:
+        known = {DECISION: decided.decision, "by": decided.by}
+        if decided.decision == "respond":
+            text = decided.text
+        elif decided.decision == "edit":
+            text = f"APPROVED with changes:\n{decided.edited}"
+        else:
+            text = _WORDS[decided.decision] + (f": {decided.text}" if decided.text else "")
+        return TextMessage(content=text, source=self.name, metadata=known)
