@@ -1,6 +1,7 @@
 """For all tests: whatever they start is gone when they end, also what their child processes started."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from urllib.parse import quote
@@ -9,6 +10,7 @@ import pytest
 
 from moot.sandbox.owner import LABEL_OWNER, Owner, this_process
 from scripts.machine import engine
+from tests.model_servers import BrokenModels, Missing, ScriptedModels, broken, scripted
 from tests.workers import pytest_runtest_protocol, pytest_xdist_auto_num_workers
 
 __all__ = ["pytest_runtest_protocol", "pytest_xdist_auto_num_workers"]
@@ -52,3 +54,35 @@ def no_container_outlives_the_tests() -> Iterator[None]:
         and (owner == this_process() or owner.life() == "dead")
     }
     assert {container for container in left if stays(container)} == set()
+
+
+@pytest.fixture(scope="session")
+def scripting_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedModels]:
+    try:
+        with scripted(tmp_path_factory.mktemp("scripted-models")) as server:
+            yield server
+    except Missing as missing:
+        why = f"the server that stands in for model providers is not installed: {missing}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(why)
+        pytest.skip(why)
+
+
+@pytest.fixture
+def scripted_models(scripting_server: ScriptedModels) -> ScriptedModels:
+    """A server on loopback that answers by script; `tests/model_servers.py` says how."""
+    scripting_server.forget()
+    return scripting_server
+
+
+@pytest.fixture(scope="session")
+def breaking_server() -> Iterator[BrokenModels]:
+    with broken() as server:
+        yield server
+
+
+@pytest.fixture
+def broken_models(breaking_server: BrokenModels) -> BrokenModels:
+    """A server on loopback that breaks as it is told; `tests/model_servers.py` says how."""
+    breaking_server.forget()
+    return breaking_server

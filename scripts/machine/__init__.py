@@ -1,1 +1,4 @@
-"""Gets a machine ready for Moot: the environment, the Docker engine, the sandbox image. Standard library only."""
+"""Gets a machine ready for Moot: the environment, the Docker engine, the sandbox image; for tests, also servers.
+
+Standard library only.
+"""

@@ -1,4 +1,4 @@
-"""`python -m scripts.machine [environment] [engine] [image]`, started by scripts/setup in the repository's root."""
+"""`python -m scripts.machine [environment] [engine] [image] [servers]`, started by scripts/setup in the root."""
 
 import fcntl
 import os
@@ -7,10 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.machine import engine, environment, image
+from scripts.machine import engine, environment, image, servers
 from scripts.machine.step import BlockedError, StepError
 
-STEPS = {"environment": environment.prepare, "engine": engine.prepare, "image": image.prepare}
+STEPS = {
+    "environment": environment.prepare,
+    "engine": engine.prepare,
+    "image": image.prepare,
+    "servers": servers.prepare,
+}
+USUAL = ("environment", "engine", "image")
+"""What is taken where nothing is named: all that Moot itself needs."""
 
 
 @contextmanager
@@ -33,7 +40,7 @@ def main(wanted: list[str]) -> int:
     try:
         with alone(root):
             for name, prepare in STEPS.items():
-                if name in wanted or not wanted:
+                if name in (wanted or USUAL):
                     prepare(root)
     except BlockedError as blocked:
         print(f"error: {blocked.problem}. This helps:\n    {blocked.command}", file=sys.stderr)
