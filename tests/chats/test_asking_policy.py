@@ -9,13 +9,16 @@ import pytest
 from autogen_agentchat.agents import AssistantAgent
 from autogen_core.models import ChatCompletionClient, LLMMessage, UserMessage
 
+from moot.agents.effects import ask
 from moot.agents.journalled_client import JournalledClient
 from moot.agents.models import ModelKind, ModelSpec
 from moot.agents.playbook import Playbook
 from moot.agents.prices import FREE
+from moot.agents.questions import Question
 from moot.chats.chat import Chat
 from moot.chats.errors import UserError
 from moot.chats.memory_store import MemoryStore
+from moot.chats.run import open_run
 from moot.chats.speakers import SELECT, Choice
 from moot.chats.story import Story
 from moot.chats.verify import verify_run
@@ -100,6 +103,37 @@ async def test_a_policy_whose_model_fails_ends_the_run_as_the_models_failure() -
     assert (run.outcome, run.cause) == (Outcome.FAILED, "model")
     assert run.stopped_by is not None
     assert run.stopped_by.rule == "select.failed"
+
+
+class ByHand(Seated):
+    async def choose(self, said: Transcript, eligible: Sequence[str]) -> Choice:
+        payload = {"prompt": f"who takes turn {said.turns + 1}?"}
+        decided = await ask(Question("input", str(payload), payload, ("respond",)))
+        return Choice((decided.text,), f"{decided.by} picked", "by hand", tuple(eligible))
+
+
+@dataclass
+class AskedByHand(Asked):
+    def seated(
+        self, model: str | ModelSpec | ChatCompletionClient | None, playbooks: Callable[[str], Playbook]
+    ) -> Seated:
+        return ByHand(JournalledClient(self.picker, FREE))
+
+
+async def test_a_policy_may_ask_a_person_and_the_run_waits_for_the_answer() -> None:
+    def made() -> Chat:
+        agents = [AssistantAgent(name, FakeModel([f"{name} speaks"] * 9)) for name in ("ann", "bob")]
+        return Chat(agents, speakers=AskedByHand(in_turn([])), limits=Limits(turns=2))
+
+    store = MemoryStore()
+    run = await made().run("Go.", store=store)
+    for name in ("bob", "ann"):
+        assert (run.status, len(run.requests)) == ("waiting", 1)
+        await run.decide(run.requests[0].id, "respond", name, by="eve")
+        run = await (await open_run(run.id, chat=made(), store=store)).finish()
+    assert [turn.participant for turn in run.transcript.history] == ["bob", "ann"]
+    assert run.outcome is Outcome.LIMIT
+    assert await verify_run(store, run.id) == []
 
 
 def test_nobody_may_be_called_select() -> None:
