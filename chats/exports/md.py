@@ -90,7 +90,8 @@ def _block(block: Block) -> Iterator[list[str]]:
         yield ["*Nothing is known of how it ended.*"]
         return
     ended, details = told.ran_words(ran, block.own)
-    yield [f"**{_inline(ended)}**{_inline(details)}"]
+    between = ": " if ran.skipped is not None else " "
+    yield [f"**{_inline(ended)}**{between if details else ''}{_inline(details)}"]
     for name, text in (("stdout", ran.stdout), ("stderr", ran.stderr), ("value", ran.value or "")):
         if text:
             yield [f"{name}:", "", *_fenced(text)]

@@ -46,7 +46,7 @@ def ran_words(ran: RanBlock, own: bool) -> tuple[str, str]:
     """How a program ended: `Exit code 1`, `after 0.20 s, timed out`. `own`: whether more than its output is known."""
     if ran.skipped is not None:
         kind, _, detail = ran.skipped.partition(": ")
-        return f"SKIPPED ({kind})", f": {detail}" if detail else ""
+        return f"SKIPPED ({kind})", detail
     if not own:
         return f"Exit code {ran.exit_code}", ""
     flags = {
@@ -55,9 +55,8 @@ def ran_words(ran: RanBlock, own: bool) -> tuple[str, str]:
         "output truncated": ran.truncated,
         "variables lost": ran.state_lost,
     }
-    return f"Exit code {ran.exit_code}", f" after {ran.seconds:.2f} s" + "".join(
-        f", {f}" for f, is_ in flags.items() if is_
-    )
+    said = "".join(f", {word}" for word, holds in flags.items() if holds)
+    return f"Exit code {ran.exit_code}", f"after {ran.seconds:.2f} s{said}"
 
 
 def left(story: Story) -> tuple[str, list[str]]:

@@ -111,17 +111,17 @@ def export(
     ] = None,
 ) -> None:
     """Write a run down, from its journal alone."""
-    from moot.chats import export as exports
     from moot.chats.errors import StoreError, UserError
     from moot.chats.event_types import RunCreated
+    from moot.chats.exports import jsonl, md
     from moot.chats.story import Story
     from moot.cli.consoles import write
 
     name, called, events = wait(_journal(run))
     if format is Format.JSONL:
-        text = "".join(f"{line}\n" for line in exports.jsonl(name, events))
+        text = "".join(f"{line}\n" for line in jsonl.jsonl(name, events))
     else:
-        text = exports.markdown(Story.of(name, events))
+        text = md.markdown(Story.of(name, events))
     if output is None:
         write(text)
     else:

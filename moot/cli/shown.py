@@ -18,6 +18,7 @@ from moot.agents.origins import honest, short_name
 from moot.agents.ran import RanBlock
 from moot.chats.clean import clean_line
 from moot.chats.event_types import SpeakerSelected
+from moot.chats.marks import mark, place
 from moot.chats.notes import Note
 from moot.chats.story import Story
 from moot.chats.telling import Block, Telling
@@ -26,7 +27,6 @@ from moot.cli.words import count, few, seconds, size, spent, tokens
 from moot.termination.limits import Limits
 from moot.termination.outcome import Outcome
 
-MARKS = "●▲■◆★✚▼◇"
 COLORS = ("cyan", "magenta", "yellow", "green", "blue", "bright_cyan", "bright_magenta", "bright_yellow")
 INDENT = 3
 REASON_CHARACTERS = 80
@@ -86,9 +86,8 @@ class Ends:
 
 def who(story: Story, name: str) -> Text:
     """A participant's mark and name in its colour."""
-    names = story.created.participants if story.created is not None else ()
-    at = names.index(name) if name in names else 0
-    return Text(f"{MARKS[at % len(MARKS)]} {clean_line(name, 40)}", style=f"bold {COLORS[at % len(COLORS)]}")
+    color = COLORS[place(story, name) % len(COLORS)]
+    return Text(f"{mark(story, name)} {clean_line(name, 40)}", style=f"bold {color}")
 
 
 def header(story: Story, short: str) -> Iterable[RenderableType]:

@@ -8,7 +8,8 @@ import re
 from moot.agents.ran import RanBlock, StoredFile
 from moot.chats import event_types as ev
 from moot.chats.events import Event
-from moot.chats.export import jsonl, markdown
+from moot.chats.exports.jsonl import jsonl
+from moot.chats.exports.md import markdown
 from moot.chats.story import Story
 from moot.termination.outcome import Outcome
 

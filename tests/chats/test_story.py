@@ -7,7 +7,7 @@ import pytest
 from moot.chats import event_types as ev
 from moot.chats.calls import call_words, inner_lines
 from moot.chats.events import Event
-from moot.chats.export import markdown
+from moot.chats.exports.md import markdown
 from moot.chats.story import Story
 
 CREATED = ev.RunCreated(chat="study", participants=("exec",), limits={"turns": 4})

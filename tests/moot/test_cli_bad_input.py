@@ -144,7 +144,7 @@ def test_no_engine_and_no_image_end_with_6_before_anything_is_started(moot: Moot
 def test_a_fault_of_ours_is_one_line_and_a_traceback_only_when_asked_for(moot: Moot) -> None:
     """A fault planted in a module of ours."""
     program = (
-        "import sys, moot.cli, moot.chats.export as e\n"
+        "import sys, moot.cli, moot.chats.exports.md as e\n"
         "e.markdown = lambda story: 1 / 0\n"
         "sys.argv[:] = ['moot', 'export', sys.argv[1]]\n"
         "moot.cli.main()\n"
