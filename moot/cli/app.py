@@ -11,6 +11,7 @@ from moot import __version__
 from moot.cli import (
     chat_verbs,
     compare_verb,
+    completion_verb,
     doctor_verb,
     fork_verb,
     journal_verbs,
@@ -32,6 +33,7 @@ app = typer.Typer(
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    add_completion=False,  # a verb of its own, with answers that are known fast
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 runs = typer.Typer(help="Look at past and present runs.", no_args_is_help=True, epilog="Example: moot runs list")
@@ -94,6 +96,8 @@ app.command(epilog="Example: moot export 1m7xb25vxcc --format md -o run.md", ric
 app.command(epilog="Example: moot verify --all", rich_help_panel=_LOOKING)(journal_verbs.verify)
 app.command(epilog="Example: moot backup ~/moot-monday", rich_help_panel=_MACHINE)(keeping_verbs.backup)
 app.command(epilog="Example: moot doctor", rich_help_panel=_MACHINE)(doctor_verb.doctor)
+app.command(epilog="Example: moot completion bash --install", rich_help_panel=_MACHINE)(completion_verb.completion)
+app.command(hidden=True)(completion_verb.complete)
 runs.command("list", epilog="Example: moot runs list --json")(journal_verbs.list_runs)
 runs.command("show", epilog="Example: moot runs show 1m7xb25vxcc --turn 3")(journal_verbs.show_run)
 runs.command("search", epilog="Example: moot runs search 'least squares' --limit 5")(keeping_verbs.search)

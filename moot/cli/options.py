@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from moot.cli.completable import runs
+
 
 class Mode(StrEnum):
     """How a run is shown."""
@@ -38,7 +40,7 @@ Display = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON value on stdout.")]
 SandboxOption = Annotated[SandboxKind, typer.Option(help="none: code is shown as skipped, and the run fails.")]
-Run = Annotated[str, typer.Argument(help="The run's id, or the beginning of it.")]
+Run = Annotated[str, typer.Argument(help="The run's id, or the beginning of it.", autocompletion=runs)]
 Record = Annotated[
     Path | None,
     typer.Option(
