@@ -13,6 +13,7 @@ parts:
 ```
 
 A rule whose text uses a captured name applies only where that name was captured: no text is ever half filled.
+`{said.NAME}`, and `said: {NAME: pattern}` in `when`, are the last message of that participant, once it has spoken.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ _LAST = ("text", "source", "stdout", "stderr", "exit_code", "error", "value", "f
 ALWAYS_KNOWN = frozenset({"task", "turn", *(f"last.{name}" for name in _LAST)})
 """The names that every text may use."""
 _INSERT = re.compile(r"\{texts\.(\w+)\}")
+_SAID = re.compile(r"\{(said\.\w+)(?:\|\w+)?\}")
+"""What somebody said last, by name; known once they have spoken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,10 @@ class Rule:
     def reply(self, now: Situation, known: Mapping[str, str]) -> str | None:
         """What is said; None where the rule does not apply."""
         values = self.when.match(now, known)
-        if values is None or not self.say.used <= values.keys() | ALWAYS_KNOWN:
+        real = _real(now)
+        if values is None or not self.say.used <= values.keys() | real.keys():
             return None
-        return self.say.fill({**values, **_real(now)})
+        return self.say.fill({**values, **real})
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,8 @@ def _rules(file: PlaybookFile, form: PlaybookForm, part: str, rules: Sequence[Ru
         if loose := sorted(set(rule.when.between) - names):
             raise file.error((*where, "when", "between", loose[0]), f"no pattern captures '{loose[0]}'")
         try:
-            say = Template.of(_inserted(rule.say, form.texts), names | ALWAYS_KNOWN)
+            text = _inserted(rule.say, form.texts)
+            say = Template.of(text, names | ALWAYS_KNOWN | set(_SAID.findall(text)))
         except ValueError as error:
             raise file.error((*where, "say"), str(error)) from error
         out.append(Rule(rule.when, say))
@@ -193,4 +198,5 @@ def _real(now: Situation) -> dict[str, str]:
         "last.error": now.error,
         "last.value": now.value,
         "last.files": ", ".join(now.files),
+        **{f"said.{name}": text for name, text in now.said.items()},
     }

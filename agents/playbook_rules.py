@@ -100,11 +100,14 @@ class When(BaseModel):
     json_: dict[Path, JsonCheck] = Field(default={}, alias="json")
     between: dict[str, Range] = {}
     turn: Compared | None = None
+    said: dict[str, Patterns] = {}
+    """Of somebody's last message, by name; who has not spoken yet fits none."""
 
     @property
     def patterns(self) -> tuple[re.Pattern[str], ...]:
         """All of them."""
-        return (*((self.task,) if self.task else ()), *self.text, *self.stdout, *self.stderr, *self.files)
+        said = (pattern for patterns in self.said.values() for pattern in patterns)
+        return (*((self.task,) if self.task else ()), *self.text, *self.stdout, *self.stderr, *self.files, *said)
 
     @property
     def names(self) -> frozenset[str]:
@@ -119,6 +122,7 @@ class When(BaseModel):
             and (self.exit_code is None or self.exit_code.holds(now.exit_code))
             and (self.turn is None or self.turn.holds(now.turn))
             and (bool(now.report) or not (self.stdout or self.stderr or self.files or self.json_))
+            and self.said.keys() <= now.said.keys()
         )
         if not plain:
             return None
@@ -141,6 +145,7 @@ class When(BaseModel):
             (self.stdout, now.stdout),
             (self.stderr, now.stderr),
             (self.files, "\n".join(now.files)),
+            *((patterns, now.said[name]) for name, patterns in self.said.items()),
         ]
 
     def _json_holds(self, now: Situation, values: dict[str, str]) -> bool:

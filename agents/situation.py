@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from autogen_core.models import AssistantMessage, LLMMessage, SystemMessage, UserMessage
 
@@ -28,12 +28,15 @@ class Situation:
     """Who sent it."""
     report: tuple[BlockReport, ...] = ()
     """The newest report since the participant's last reply; an older one is never taken for news."""
+    said: Mapping[str, str] = field(default_factory=dict)
+    """The last message of everybody who has spoken, the participant itself included, by name."""
 
     @classmethod
     def of(cls, messages: Sequence[LLMMessage]) -> Situation:
         """The situation that these messages tell, oldest first."""
         task: str | None = None
         text, source, turn = "", "", 1
+        said: dict[str, str] = {}
         news: list[str] = []
         for message in messages:
             if isinstance(message, SystemMessage):
@@ -41,15 +44,17 @@ class Situation:
             if isinstance(message, AssistantMessage):
                 if isinstance(message.content, str):
                     turn, news = turn + 1, []
+                    said[message.source] = message.content
                 continue
             sender = message.source if isinstance(message, UserMessage) else "tool"
             if sender == RUNTIME:
                 continue
             text, source = _text(message), sender
+            said[sender] = text
             task = text if task is None else task
             news.append(text)
         report = next((blocks for text in reversed(news) if (blocks := parse(text))), ())
-        return cls(task or "", turn, text, source, report)
+        return cls(task or "", turn, text, source, report, said)
 
     @property
     def exit_code(self) -> int | None:
