@@ -20,6 +20,8 @@ from typing import IO, Any
 
 import pytest
 
+from tests.moot.warm import Warm
+
 PLAY = """
 version: 1
 name: duet
@@ -70,6 +72,8 @@ class Moot:
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
+    warm: Warm | None = None
+    """Where commands are forked that are waited for; else, and as soon as they are to be watched, they are started."""
 
     def __post_init__(self) -> None:
         keep = {k: v for k, v in os.environ.items() if not k.startswith(("MOOT_", "OPENAI_"))}
@@ -82,6 +86,8 @@ class Moot:
         return [sys.executable, "-m", "moot", *args]
 
     def __call__(self, *args: str, **env: str) -> Done:
+        if self.warm is not None and self.warm.fits(seen := {**self.env, **env}):
+            return Done(*self.warm.run(args, self.folder, seen, seconds=120))
         return self._run(self.command(*args), env)
 
     def python(self, *args: str, **env: str) -> Done:
@@ -269,10 +275,17 @@ def _chunk_object() -> dict[str, object]:
     return {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "slow"}
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    forker = Warm()
+    yield forker
+    forker.close()
+
+
 @pytest.fixture
-def moot(tmp_path: Path) -> Moot:
+def moot(tmp_path: Path, warm: Warm) -> Moot:
     """A home that is empty, and the chat `duet.yaml` that needs no key and no sandbox."""
-    made = Moot(tmp_path)
+    made = Moot(tmp_path, warm=warm)
     made.write("duet.yaml", DUET)
     made.write("play.yaml", PLAY)
     return made
