@@ -81,7 +81,9 @@ class Spender:
     usage: Usage
     doubtful: Usage
     seconds: float
-    seated: bool = True
+    turns: int
+    """That it finished, copied ones among them."""
+    seated: bool
     """False of `select`, which is nobody at the table."""
 
 
@@ -92,8 +94,9 @@ def spenders(story: Story) -> Iterator[Spender]:
     begun = (who for who, _ in (*spending.given_up, *spending.open.values()))
     for name in dict.fromkeys([*speakers(story), *spending.by_participant, *begun]):
         usage, doubtful = spending.by_participant.get(name, Usage()), spending.doubtful(name)
-        took = [t.seconds for t in story.turns.values() if t.participant == name and t.number > own]
-        yield Spender(name, usage, doubtful, sum(took), name != SELECT)
+        turns = [turn for turn in story.turns.values() if turn.participant == name]
+        took = sum(turn.seconds for turn in turns if turn.number > own)
+        yield Spender(name, usage, doubtful, took, sum(turn.finished for turn in turns), name != SELECT)
 
 
 def pairs(story: Story) -> list[tuple[str, str, int]]:

@@ -25,8 +25,21 @@ LISTED = 20
 class Format(StrEnum):
     """Of an export."""
 
-    JSONL = "jsonl"
     MD = "md"
+    HTML = "html"
+    JSONL = "jsonl"
+    MERMAID = "mermaid"
+
+
+_ENDINGS = {
+    ".md": Format.MD,
+    ".markdown": Format.MD,
+    ".html": Format.HTML,
+    ".htm": Format.HTML,
+    ".jsonl": Format.JSONL,
+    ".mmd": Format.MERMAID,
+    ".mermaid": Format.MERMAID,
+}
 
 
 def list_runs(
@@ -104,8 +117,13 @@ def show_run(
 def export(
     run: Run,
     format: Annotated[
-        Format, typer.Option(help="jsonl: every event, one envelope a line. md: to be read.")
-    ] = Format.MD,
+        Format | None,
+        typer.Option(
+            help="html: a page to send. md: a document. mermaid: a diagram of the turns. jsonl: every event. "
+            "Unless given, what the ending of FILE says, else md.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A file instead of stdout.", metavar="FILE")
     ] = None,
@@ -113,15 +131,10 @@ def export(
     """Write a run down, from its journal alone."""
     from moot.chats.errors import StoreError, UserError
     from moot.chats.event_types import RunCreated
-    from moot.chats.exports import jsonl, md
-    from moot.chats.story import Story
     from moot.cli.consoles import write
 
-    name, called, events = wait(_journal(run))
-    if format is Format.JSONL:
-        text = "".join(f"{line}\n" for line in jsonl.jsonl(name, events))
-    else:
-        text = md.markdown(Story.of(name, events))
+    form = format or _format_of(output)
+    text, called, events = wait(_exported(run, form))
     if output is None:
         write(text)
     else:
@@ -131,7 +144,48 @@ def export(
             raise UserError(f"cannot write {output}: {error.strerror}") from None
     if not events or not isinstance(events[0].data, RunCreated):  # what there is may still be of use
         what = "it does not begin with run.created"
-        raise StoreError(f"the journal of run {name} is damaged: {what} (moot verify {called} says more)")
+        raise StoreError(f"the journal of run {called} is damaged: {what} (moot verify {called} says more)")
+
+
+def _format_of(output: Path | None) -> Format:
+    """What a file's name asks for. Raises UserError for an ending that is none of ours."""
+    from moot.chats.errors import UserError
+
+    ending = output.suffix.lower() if output is not None else ""
+    if ending and ending not in _ENDINGS:
+        known = ", ".join(_ENDINGS)
+        raise UserError(f"no format is known by the ending {ending} of {output}: give --format, or one of {known}")
+    return _ENDINGS.get(ending, Format.MD)
+
+
+async def _exported(prefix: str, form: Format) -> tuple[str, str, list[Event]]:
+    """The text, what the run is called for short, and its events."""
+    from moot.chats.exports.html import html
+    from moot.chats.exports.jsonl import jsonl
+    from moot.chats.exports.md import markdown
+    from moot.chats.exports.mermaid import mermaid
+    from moot.chats.exports.pictures import pictures
+    from moot.chats.find import find_run
+    from moot.chats.home import open_store
+    from moot.chats.ids import short
+    from moot.chats.story import Story
+
+    store, _ = open_store()
+    try:
+        name = await find_run(store, prefix)
+        called, events = short(name, await store.names()), await store.load(name)
+        match form:
+            case Format.JSONL:
+                return "".join(f"{line}\n" for line in jsonl(name, events)), called, events
+            case Format.HTML:
+                story = Story.of(name, events)
+                return html(story, await pictures(story, store.blobs)), called, events
+            case Format.MERMAID:
+                return mermaid(Story.of(name, events)), called, events
+            case Format.MD:
+                return markdown(Story.of(name, events)), called, events
+    finally:
+        await store.close()
 
 
 async def _loaded(prefix: str) -> Loaded:
@@ -141,19 +195,6 @@ async def _loaded(prefix: str) -> Loaded:
     store, _ = open_store()
     try:
         return await load_run(store, prefix)
-    finally:
-        await store.close()
-
-
-async def _journal(prefix: str) -> tuple[str, str, list[Event]]:
-    from moot.chats.find import find_run
-    from moot.chats.home import open_store
-    from moot.chats.ids import short
-
-    store, _ = open_store()
-    try:
-        name = await find_run(store, prefix)
-        return name, short(name, await store.names()), await store.load(name)
     finally:
         await store.close()
 
