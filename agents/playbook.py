@@ -155,8 +155,9 @@ def _rules(file: PlaybookFile, form: PlaybookForm, part: str, rules: Sequence[Ru
         names = task_names | rule.when.names
         if clash := sorted(names & ALWAYS_KNOWN):
             raise file.error((*where, "when"), f"a pattern may not capture '{clash[0]}', which has a meaning already")
-        if loose := sorted(set(rule.when.between) - names):
-            raise file.error((*where, "when", "between", loose[0]), f"no pattern captures '{loose[0]}'")
+        if loose := sorted({*rule.when.between, *rule.when.same, *rule.when.same.values()} - names):
+            at = ("between", loose[0]) if loose[0] in rule.when.between else ("same", loose[0])
+            raise file.error((*where, "when", *at), f"no pattern captures '{loose[0]}'")
         try:
             text = _inserted(rule.say, form.texts)
             say = Template.of(text, names | ALWAYS_KNOWN | set(_SAID.findall(text)))

@@ -102,6 +102,8 @@ class When(BaseModel):
     turn: Compared | None = None
     said: dict[str, Patterns] = {}
     """Of somebody's last message, by name; who has not spoken yet fits none."""
+    same: dict[str, str] = {}
+    """Captured names that must have been captured alike: what was claimed and what was printed."""
 
     @property
     def patterns(self) -> tuple[re.Pattern[str], ...]:
@@ -136,7 +138,9 @@ class When(BaseModel):
             values.update({name: group for name, group in found.groupdict().items() if group is not None})
         if not self._json_holds(now, values):
             return None
-        return values if all(_lies(values.get(name), limits) for name, limits in self.between.items()) else None
+        lies = all(_lies(values.get(name), limits) for name, limits in self.between.items())
+        same = all(name in values and values[name] == values.get(other) for name, other in self.same.items())
+        return values if lies and same else None
 
     def _texts(self, now: Situation) -> list[tuple[tuple[re.Pattern[str], ...], str]]:
         """Which patterns look at which text."""

@@ -61,3 +61,27 @@ def test_what_somebody_said_may_not_be_all_that_a_last_rule_can_say() -> None:
 def test_what_somebody_said_is_not_pasted_into_code() -> None:
     with pytest.raises(PlaybookError, match=r"said\.bob\|json"):
         Playbook.parse('version: 1\nname: t\nparts: {a: [{say: "```\\n{said.bob}\\n```"}, {say: x}]}')
+
+
+CHECK = """
+version: 1
+name: test
+parts:
+  critic:
+    - when: {said: {ann: '^p = (?P<claimed>.+)$', bob: '^p = (?P<printed>.+)$'}, same: {claimed: printed}}
+      say: "right: {printed}"
+    - say: "wrong"
+"""
+
+
+def test_a_claim_is_right_when_it_is_what_was_printed() -> None:
+    critic = Playbook.parse(CHECK).part("critic")
+    printed = _said("bob", "p = 0.012")
+    assert critic.reply(Situation.of([TASK, printed, _said("ann", "p = 0.012")])) == "right: 0.012"
+    assert critic.reply(Situation.of([TASK, printed, _said("ann", "p = 0.01")])) == "wrong"
+
+
+@pytest.mark.parametrize("pair", ["{claimed: other}", "{other: printed}"])
+def test_names_that_nothing_captures_cannot_be_compared(pair: str) -> None:
+    with pytest.raises(PlaybookError, match=r"6:\d+: parts\.critic\[0\]\.when.* no pattern captures 'other'"):
+        Playbook.parse(CHECK.replace("{claimed: printed}", pair))
