@@ -44,6 +44,11 @@ def _answer() -> int:
     try:
         from moot.cli.app import app
 
+        if sys.argv[1:2] == ["complete"]:  # at every Tab of a shell: half the time would go into reading the words
+            from moot.cli.completion_verb import complete
+
+            complete(sys.argv[2:])
+            return 0
         done = app(prog_name="moot", standalone_mode=False)
     except typer.Exit as wanted:
         return int(wanted.exit_code)

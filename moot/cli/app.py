@@ -97,7 +97,6 @@ app.command(epilog="Example: moot verify --all", rich_help_panel=_LOOKING)(journ
 app.command(epilog="Example: moot backup ~/moot-monday", rich_help_panel=_MACHINE)(keeping_verbs.backup)
 app.command(epilog="Example: moot doctor", rich_help_panel=_MACHINE)(doctor_verb.doctor)
 app.command(epilog="Example: moot completion bash --install", rich_help_panel=_MACHINE)(completion_verb.completion)
-app.command(hidden=True)(completion_verb.complete)
 runs.command("list", epilog="Example: moot runs list --json")(journal_verbs.list_runs)
 runs.command("show", epilog="Example: moot runs show 1m7xb25vxcc --turn 3")(journal_verbs.show_run)
 runs.command("search", epilog="Example: moot runs search 'least squares' --limit 5")(keeping_verbs.search)

@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from moot.cli.options import Json, Model, SandboxKind, SandboxOption, Set
-
-Chat = Annotated[str, typer.Argument(help="A chat file, a folder with a chat.yaml, or a template such as research.")]
+from moot.cli.completable import templates
+from moot.cli.options import ChatNamed, Json, Model, SandboxKind, SandboxOption, Set
 
 
 class Schema(StrEnum):
@@ -21,7 +20,7 @@ class Schema(StrEnum):
 
 
 def init(
-    template: Annotated[str, typer.Argument(help="Which template.")] = "research",
+    template: Annotated[str, typer.Argument(help="Which template.", autocompletion=templates)] = "research",
     folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Where to; else a folder of its name.")] = None,
 ) -> None:
     """Copy a template into a folder of yours. Never overwrites anything."""
@@ -35,7 +34,7 @@ def init(
     say(f"  next: moot plan {chat}     shows who takes part and what it can cost\n        moot run {chat}      runs it")
 
 
-def validate(chat: Chat, set_: Set = None, json: Json = False) -> None:
+def validate(chat: ChatNamed, set_: Set = None, json: Json = False) -> None:
     """Check a chat file: every problem with its place, and what may have been meant."""
     from moot.chats.build import load_chat
     from moot.chats.errors import SpecError
@@ -59,7 +58,7 @@ def validate(chat: Chat, set_: Set = None, json: Json = False) -> None:
 
 
 def plan(
-    chat: Chat,
+    chat: ChatNamed,
     task: Annotated[str | None, typer.Argument(help="What is asked, instead of the file's own task.")] = None,
     model: Model = None,
     set_: Set = None,

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from moot.cli.edge import wait
 from moot.cli.exit_codes import ExitCode
-from moot.cli.options import Json
+from moot.cli.options import Json, Run
 
 if TYPE_CHECKING:
     from moot.chats.compare import Comparison
 
-_A_RUN = "A run's id, or the beginning of it."
 
-
-def compare(
-    a: Annotated[str, typer.Argument(help=_A_RUN)],
-    b: Annotated[str, typer.Argument(help=_A_RUN)],
-    json: Json = False,
-) -> None:
+def compare(a: Run, b: Run, json: Json = False) -> None:
     """Two runs by turn: where they part, who said what, what it cost. Ends with 1 when turns or endings differ."""
     from moot.cli.compared import compared_object, compared_text
     from moot.cli.consoles import result, result_json

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from moot.cli.completable import FILE, FOLDER
@@ -85,8 +86,8 @@ class _Line:
         return places[-1] if places and places[-1].nargs == -1 else None
 
     def _values(self, of: TyperOption | TyperArgument, incomplete: str) -> Iterator[Word]:
-        context = self.command.make_context(self.command.name, [], resilient_parsing=True)
-        context.params = {"given": tuple(self.arguments)}
+        context = typer.Context(self.command, resilient_parsing=True)  # parsing would import half of pydantic
+        context.params = {"given": self.arguments}
         for item in of.shell_complete(context, incomplete):
             if item.type == "plain":  # for files and folders the shell itself is asked
                 yield Word(item.value, item.help or "", item.help in {FILE, FOLDER})

@@ -1,8 +1,9 @@
-"""`completion`, and `complete`, which shells ask."""
+"""`completion`, and what shells ask when Tab is pressed."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,18 +45,18 @@ def completion(
     say(f"  next: open a new {wanted}, type moot and press Tab")
 
 
-def complete(
-    shell: Shell,
-    words: Annotated[list[str] | None, typer.Argument(help="The words so far; for bash the line as it is.")] = None,
-) -> None:
-    """Print what the last word may become, for a shell."""
+def complete(asked: Sequence[str]) -> None:
+    """Print what the last word may become, as a shell asks: SHELL -- WORD..., for bash the line as it was typed."""
     from moot.cli.app import app
     from moot.cli.completing import Command, suggestions
     from moot.cli.consoles import write
 
-    given = _split((words or [""])[0])[1:] if shell is Shell.BASH else (words or [""])
     command = typer.main.get_command(app)
-    assert isinstance(command, Command)
+    name, *words = [word for at, word in enumerate(asked) if (at, word) != (1, "--")] or [""]
+    if name not in set(Shell) or not isinstance(command, Command):
+        return
+    shell, words = Shell(name), words or [""]
+    given = _split(words[0])[1:] if shell is Shell.BASH else words
     found = suggestions(command, given)
     if found:
         write("\n".join(_lines(found, shell, given[-1] if given else "")) + "\n")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moot.cli.completable import runs
 from moot.cli.edge import drive
 from moot.cli.exit_codes import ExitCode
 from moot.cli.options import Artifacts, Display, Json, Mode, Model
@@ -21,7 +22,9 @@ def fork(
     run: Annotated[
         str,
         typer.Argument(
-            metavar="RUN[@TURN]", help="The run's id, or the beginning of it; after which turn, else after the last."
+            metavar="RUN[@TURN]",
+            help="The run's id, or the beginning of it; after which turn, else after the last.",
+            autocompletion=runs,
         ),
     ],
     model: Model = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moot.cli.completable import runs
 from moot.cli.edge import wait
 from moot.cli.exit_codes import ExitCode
 from moot.cli.options import Json, Run
@@ -200,7 +201,9 @@ async def _loaded(prefix: str) -> Loaded:
 
 
 def verify(
-    run: Annotated[str | None, typer.Argument(help="The run's id, or the beginning of it.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(help="The run's id, or the beginning of it.", autocompletion=runs)
+    ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every run.")] = False,
     json: Json = False,
 ) -> None:

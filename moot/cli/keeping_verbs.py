@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moot.cli import completable
 from moot.cli.edge import wait
 from moot.cli.exit_codes import ExitCode
 from moot.cli.options import Json
@@ -31,7 +32,10 @@ def search(
         list[str],
         typer.Argument(help="All of them must be there. word* is any that begins so; '\"two words\"' must follow."),
     ],
-    run: Annotated[str | None, typer.Option(help="Only in this run: its id, or the beginning of it.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(help="Only in this run: its id, or the beginning of it.", autocompletion=completable.runs),
+    ] = None,
     limit: Annotated[int, typer.Option(help="How many places at most.", min=1)] = 20,
     json: Json = False,
 ) -> None:
@@ -91,7 +95,10 @@ def _hit_object(hit: Hit) -> dict[str, object]:
 
 
 def remove(
-    runs: Annotated[list[str] | None, typer.Argument(help="Ids, or the beginnings of them.", metavar="RUN...")] = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Ids, or the beginnings of them.", metavar="RUN...", autocompletion=completable.other_runs),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     finished: Annotated[bool, typer.Option("--finished", help="Every run that is finished.")] = False,
     older_than: Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from moot.cli.completable import runs
+from moot.cli.completable import chats, runs
 
 
 class Mode(StrEnum):
@@ -31,6 +31,12 @@ class SandboxKind(StrEnum):
 Artifacts = Annotated[
     Path | None,
     typer.Option(help="Folder for the files the run makes; else one of its own under Moot's home.", metavar="DIR"),
+]
+ChatNamed = Annotated[
+    str,
+    typer.Argument(
+        help="A chat file, a folder with a chat.yaml, or a template such as research.", autocompletion=chats
+    ),
 ]
 Display = Annotated[
     Mode,

@@ -9,7 +9,19 @@ import typer
 
 from moot.cli.edge import drive
 from moot.cli.exit_codes import ExitCode
-from moot.cli.options import Artifacts, Display, Json, Mode, Model, Record, Run, SandboxKind, SandboxOption, Set
+from moot.cli.options import (
+    Artifacts,
+    ChatNamed,
+    Display,
+    Json,
+    Mode,
+    Model,
+    Record,
+    Run,
+    SandboxKind,
+    SandboxOption,
+    Set,
+)
 
 if TYPE_CHECKING:
     from moot.chats.chat import Chat
@@ -17,9 +29,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    chat: Annotated[
-        str, typer.Argument(help="A chat file, a folder with a chat.yaml, or a template such as research.")
-    ],
+    chat: ChatNamed,
     task: Annotated[str | None, typer.Argument(help="What is asked, instead of the file's own task.")] = None,
     model: Model = None,
     set_: Set = None,
