@@ -4,7 +4,9 @@ The tree:
 
     ModelError            a model cannot be used: its name, its key, its package
     ├── PlaybookError     a playbook file is not what the format asks for (the author of that file)
-    └── TapeError         a tape cannot be read or written, or has no reply to what is asked (who recorded it)
+    ├── TapeError         a tape cannot be read or written, or has no reply to what is asked (who recorded it)
+    └── ModelFault        a model was asked and did not answer as it should; asked again it may
+        └── ModelRefused  and it would not the next time either (who chose the model, its address or its key)
 """
 
 from __future__ import annotations
@@ -20,3 +22,11 @@ class PlaybookError(ModelError):
 
 class TapeError(ModelError):
     """A tape cannot be read or written, or a request is not on it. A miss shows in what the request differs."""
+
+
+class ModelFault(ModelError):
+    """A model was asked and did not answer as it should. The same request may be answered another time."""
+
+
+class ModelRefused(ModelFault):
+    """A request that will not be answered, however often it is made: somebody has to put something right first."""

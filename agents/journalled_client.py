@@ -12,6 +12,8 @@ from autogen_core.tools import Tool, ToolSchema
 
 from moot.agents.context import CHARACTERS_PER_TOKEN, JournalContext, RollingDigest, created
 from moot.agents.effects import SCOPE, Codec, Effect, effect
+from moot.agents.errors import ModelFault
+from moot.agents.model_faults import check_whole, explaining
 from moot.agents.openai_options import CAPS, capped, created_with, usage_wanted
 from moot.agents.prices import Price
 from moot.agents.sendable import sendable
@@ -36,9 +38,15 @@ class JournalledClient(ChatCompletionClient):
     component_provider_override = "moot.agents.journalled_client.JournalledClient"
 
     def __init__(
-        self, client: ChatCompletionClient, price: Price | None, context: JournalContext | None = None
+        self,
+        client: ChatCompletionClient,
+        price: Price | None,
+        context: JournalContext | None = None,
+        *,
+        most: int | None = None,
     ) -> None:
-        self._client, self._price = client, price
+        """`most` caps every reply, limited or not, unless the client names a cap of its own."""
+        self._client, self._price, self._most = client, price, most
         self._requests = RollingDigest(context)
         self._estimates = False
         """Whether it was told that the model's usage is an estimate."""
@@ -47,14 +55,15 @@ class JournalledClient(ChatCompletionClient):
         """One model call, made unless its result is recorded. The options are those of AutoGen's clients."""
 
         async def perform(sent: Options) -> CreateResult:
-            return sendable(await self._client.create(messages, **sent))
+            with explaining(self._client):
+                return sendable(await self._client.create(messages, **sent))
 
         return await self._once(messages, options, perform)
 
     async def create_stream(
         self, messages: Sequence[LLMMessage], **options: Any
     ) -> AsyncGenerator[str | CreateResult, None]:
-        """The same, streamed. A stream that ends without a result is a failure, so its tool calls never run."""
+        """The same, streamed. A stream that ends before the reply did is a failure, so its tool calls never run."""
         chunks: asyncio.Queue[str | None] = asyncio.Queue()
         streamed = False
 
@@ -62,14 +71,16 @@ class JournalledClient(ChatCompletionClient):
             nonlocal streamed
             final = None
             asked = {**usage_wanted(self._client, sent.get("extra_create_args", {})), **sent}
-            async for item in self._client.create_stream(messages, **asked):
-                if isinstance(item, str):
-                    streamed = True
-                    chunks.put_nowait(item)
-                else:
-                    final = item
+            with explaining(self._client):
+                async for item in self._client.create_stream(messages, **asked):
+                    if isinstance(item, str):
+                        streamed = True
+                        chunks.put_nowait(item)
+                    else:
+                        final = item
             if final is None:
-                raise RuntimeError("the model's stream ended without a result")
+                raise ModelFault("the model's stream ended without a result")
+            check_whole(final, self._client)
             return sendable(final)
 
         # a task of its own: the effect must not be torn apart by the consumer's pauses between chunks
@@ -100,7 +111,7 @@ class JournalledClient(ChatCompletionClient):
         # no part of the digest: whether a limit holds does not make another request of it
         sent = (
             {**options, "extra_create_args": capped(self._client, extra, allowed)}
-            if here.conversation.limited
+            if here.conversation.limited or self._most is not None
             else options
         )
 
@@ -116,9 +127,8 @@ class JournalledClient(ChatCompletionClient):
     def _allowed_output(self, extra: Mapping[str, Any]) -> int:
         own = created_with(self._client)
         named = [given.get(cap) for given in (extra, own) for cap in CAPS]
-        return next(
-            (n for n in named if isinstance(n, int)), getattr(self._client, "max_output_tokens", ALLOWED_OUTPUT_TOKENS)
-        )
+        most = getattr(self._client, "max_output_tokens", ALLOWED_OUTPUT_TOKENS)
+        return next((n for n in named if isinstance(n, int)), most if self._most is None else min(most, self._most))
 
     def _spent(self, worst: Cost, result: CreateResult) -> Cost:
         """What the model says; what was reserved where it says nothing, so that no limit is blind to it."""

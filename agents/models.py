@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import os
 import re
 from collections.abc import Callable
@@ -11,7 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from moot.agents.errors import ModelError
+from moot.agents.openai_options import NO_KEY, created_with
 from moot.agents.prices import FREE, Price, price_of
+from moot.agents.providers import PROVIDERS, provider_named
 
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
@@ -19,9 +20,20 @@ if TYPE_CHECKING:
     from moot.agents.playbook import Playbook
 
 ModelKind: TypeAlias = Literal["scripted", "replayed", "real"]
-EXPECTED = "expected playbook:FILE, replay:TAPE, openai/NAME or {base_url, model}"
-_PREFIXES = ("playbook:", "replay:", "openai/")
-_OPENAI_KEY = "OPENAI_API_KEY"
+_FORMS = ("playbook:", "replay:", *(f"{kind}/" for kind in PROVIDERS))
+"""How the names of models begin."""
+EXPECTED = (
+    f"expected playbook:FILE, replay:TAPE, {', '.join(f'{kind}/NAME' for kind in PROVIDERS)} or {{base_url, model}}"
+)
+_MEANT = {"claude": "anthropic", "gpt": "openai", "azure-openai": "azure", "azure_openai": "azure", "local": "ollama"}
+"""What else people call a provider."""
+_OWN_CLIENTS = {
+    "OpenAIChatCompletionClient": "openai",
+    "AnthropicChatCompletionClient": "anthropic",
+    "OllamaChatCompletionClient": "ollama",
+    "AzureOpenAIChatCompletionClient": "azure",
+}
+"""AutoGen's clients, by the provider they ask unless they are told another address."""
 _ENV = re.compile(r"\$\{env:(\w+)\}")
 
 
@@ -50,7 +62,7 @@ class Model:
 
 def check_name(model: str) -> None:
     """Refuse a name that no client answers to; makes no client, reads no file and no key."""
-    prefix = next((prefix for prefix in _PREFIXES if model.startswith(prefix)), None)
+    prefix = next((prefix for prefix in _FORMS if model.startswith(prefix)), None)
     if prefix is not None and model.removeprefix(prefix).partition("#")[0].strip():
         return
     raise ModelError(f"unknown model '{model}': {EXPECTED}{_meant(model)}")
@@ -78,24 +90,38 @@ def resolve(model: str | ModelSpec | ChatCompletionClient, *, part: str, playboo
         name, _, other = model.removeprefix("playbook:").partition("#")
         scripted = PlaybookClient(playbooks(name), other or part)
         return Model(scripted, scripted.name, "scripted", FREE, made=True)
-    key = os.environ.get(_OPENAI_KEY)
-    if not key:
-        raise ModelError(f"{model} needs a key: set {_OPENAI_KEY} in the environment")
-    _have_openai(model)
-    from moot.agents.openai_client import openai_client
+    return Model(_provided(model), model, "real", price_of(model), made=True)
 
-    return Model(openai_client(model.removeprefix("openai/"), key), model, "real", price_of(model), made=True)
+
+def _provided(model: str) -> ChatCompletionClient:
+    """A client of the provider that the name begins with. Raises ModelError for what is missing."""
+    provider = provider_named(model)
+    if provider is None:
+        raise ModelError(f"unknown model '{model}': {EXPECTED}")
+    provider.check(model)
+    name, key = model.partition("/")[2], os.environ.get(provider.key, "")
+    if provider.kind == "anthropic":
+        from moot.agents.anthropic_client import anthropic_client
+
+        return anthropic_client(name, key)
+    if provider.kind == "ollama":
+        from moot.agents.ollama_client import ollama_client
+
+        return ollama_client(name)
+    from moot.agents.openai_client import azure_client, openai_client
+
+    return azure_client(name) if provider.kind == "azure" else openai_client(name, key)
 
 
 def _compatible(spec: ModelSpec) -> Model:
     """A model behind an address of its own. Its price is what the spec says: no list knows it."""
     name = f"{spec.model} at {_place(spec.base_url)}"
     key = None if spec.api_key is None else _key(spec.api_key)
-    _have_openai(name)
+    PROVIDERS["openai"].check_packages(name)
     from moot.agents.openai_client import compatible_client
 
     # The client insists on a key; a server that wants none ignores it.
-    return Model(compatible_client(spec.model, key or "none", spec.base_url), name, "real", spec.price, made=True)
+    return Model(compatible_client(spec.model, key or NO_KEY, spec.base_url), name, "real", spec.price, made=True)
 
 
 def _seated(client: ChatCompletionClient, part: str, playbooks: Callable[[str], Playbook]) -> Model:
@@ -117,22 +143,18 @@ def own_model(client: ChatCompletionClient) -> Model:
     kind: ModelKind = getattr(client, "model_kind", "real")
     if kind != "real":
         return Model(client, str(getattr(client, "name", type(client).__name__)), kind, FREE)
-    called = getattr(client, "_create_args", {}).get("model") if _is_openai(client) else None
-    name = f"openai/{called}" if isinstance(called, str) else type(client).__name__
+    name = _listed(client) or type(client).__name__
     return Model(client, name, "real", price_of(name))
 
 
-def _is_openai(client: ChatCompletionClient) -> bool:
-    """Whether it asks OpenAI itself: a client with another address has other prices."""
-    raw = getattr(client, "_raw_config", {})
-    return type(client).__name__ == "OpenAIChatCompletionClient" and not raw.get("base_url")
-
-
-def _have_openai(model: str) -> None:
-    """Refuse a model whose packages are not installed."""
-    missing = [package for package in ("openai", "tiktoken") if importlib.util.find_spec(package) is None]
-    if missing:
-        raise ModelError(f"{model} needs the package '{missing[0]}': pip install 'moot[openai]'")
+def _listed(client: ChatCompletionClient) -> str:
+    """The name of the model that a provider itself answers for; empty where the client has another address, and thus
+    other prices.
+    """
+    kind = _OWN_CLIENTS.get(type(client).__name__)
+    called = created_with(client).get("model")
+    own_address = kind in ("azure", "ollama") or not getattr(client, "_raw_config", {}).get("base_url")
+    return f"{kind}/{called}" if kind is not None and own_address and isinstance(called, str) else ""
 
 
 def _key(text: str) -> str:
@@ -158,12 +180,14 @@ def _meant(model: str) -> str:
     head = re.split(r"[:/]", model, maxsplit=1)
     if model.startswith("replay:"):
         return " (name the tape: replay:tape.jsonl)"
-    if model.startswith(_PREFIXES):
+    if model.startswith(_FORMS):
         return ""
     if len(head) == 2 and head[1]:
-        close = difflib.get_close_matches(head[0].lower(), ["playbook", "replay", "openai"], n=1)
+        begun = _MEANT.get(head[0].lower(), head[0].lower())
+        close = difflib.get_close_matches(begun, ["playbook", "replay", *PROVIDERS], n=1)
         if close:
-            return f" (did you mean '{close[0]}{'/' if close[0] == 'openai' else ':'}{head[1]}'?)"
-    elif model and price_of(f"openai/{model}") is not None:
-        return f" (did you mean 'openai/{model}'?)"
+            return f" (did you mean '{close[0]}{'/' if close[0] in PROVIDERS else ':'}{head[1]}'?)"
+    elif model:
+        of = next((kind for kind in ("openai", "anthropic") if price_of(f"{kind}/{model}") is not None), None)
+        return f" (did you mean '{of}/{model}'?)" if of is not None else ""
     return ""

@@ -1,9 +1,11 @@
-"""AutoGen's OpenAI client as Moot wants it: no retries of its own, and never the wrong address."""
+"""OpenAI's protocol over HTTP, by AutoGen's own client. Its retries are off: one layer retries, and it is ours."""
 
 from __future__ import annotations
 
+import os
+
 from autogen_core.models import ModelFamily, ModelInfo
-from autogen_ext.models.openai import OpenAIChatCompletionClient
+from autogen_ext.models.openai import AzureOpenAIChatCompletionClient, OpenAIChatCompletionClient
 
 from moot.agents.openai_options import openai_url
 
@@ -22,6 +24,22 @@ def openai_client(name: str, key: str) -> OpenAIChatCompletionClient:
         return OpenAIChatCompletionClient(
             model=name, api_key=key, base_url=url, max_retries=0, model_info=_abilities(vision=True)
         )
+
+
+def azure_client(deployment: str) -> AzureOpenAIChatCompletionClient:
+    """A deployment of Azure's: address, version and key are those of the environment, which must hold them.
+
+    A deployment may be called anything: what its model cannot do, the server says.
+    """
+    return AzureOpenAIChatCompletionClient(
+        model=deployment,
+        azure_deployment=deployment,
+        azure_endpoint=os.environ["AZURE_OPENAI_ENDPOINT"],
+        api_version=os.environ["OPENAI_API_VERSION"],
+        api_key=os.environ["AZURE_OPENAI_API_KEY"],
+        max_retries=0,
+        model_info=_abilities(vision=True),
+    )
 
 
 def compatible_client(name: str, key: str, base_url: str) -> OpenAIChatCompletionClient:

@@ -1,4 +1,6 @@
-"""What an OpenAI client of AutoGen's has to be asked for besides the messages, whoever made it.
+"""What a client of AutoGen's for OpenAI, Azure or Ollama has to be asked for besides the messages, whoever made it.
+
+Anthropic's says what a reply took and has a cap without being asked.
 
 Such a client is known by the names of its classes, so that the package it comes from is not imported.
 """
@@ -14,6 +16,13 @@ from autogen_core.models import ChatCompletionClient
 
 CAPS = ("max_completion_tokens", "max_tokens")
 """What a cap on the reply is called: by OpenAI now, and by OpenAI once and every compatible server."""
+
+NO_KEY = "none"
+"""What is sent where no key was given: OpenAI's library insists on one."""
+OLLAMA_CAP = "num_predict"
+"""The same, among Ollama's `options`."""
+AZURE_NEWER_CAP = "2024-09-01"
+"""From which version of its protocol on Azure knows the newer name; a deployment's name says nothing of its model."""
 
 OPENAI_URL = "https://api.openai.com/v1"
 _NEWER = ("o1", "o3", "o4", "gpt-5")
@@ -40,17 +49,27 @@ def usage_wanted(client: ChatCompletionClient, extra: Mapping[str, Any]) -> dict
 
 def capped(client: ChatCompletionClient, extra: Mapping[str, Any], tokens: int) -> Mapping[str, Any]:
     """`extra` with a cap on the reply, where the client is one that takes it and nobody gave one."""
+    if _is(client, "BaseOllamaChatCompletionClient"):
+        options = {**created_with(client).get("options", {}), **extra.get("options", {})}
+        return extra if OLLAMA_CAP in options else {**extra, "options": {**options, OLLAMA_CAP: tokens}}
     if not _speaks_openai(client) or any({**created_with(client), **extra}.get(cap) is not None for cap in CAPS):
         return extra
     return {**extra, _cap(client): tokens}
 
 
 def _speaks_openai(client: ChatCompletionClient) -> bool:
-    return any(kind.__name__ == "BaseOpenAIChatCompletionClient" for kind in type(client).__mro__)
+    return _is(client, "BaseOpenAIChatCompletionClient")
+
+
+def _is(client: ChatCompletionClient, name: str) -> bool:
+    return any(kind.__name__ == name for kind in type(client).__mro__)
 
 
 def _cap(client: ChatCompletionClient) -> str:
     """What the cap is called where the client asks: other servers may not know the newer name."""
+    version = getattr(getattr(client, "_client", None), "_api_version", None)
+    if isinstance(version, str):
+        return CAPS[0] if version >= AZURE_NEWER_CAP else CAPS[1]
     url = getattr(getattr(client, "_client", None), "base_url", None)
     at_openai = getattr(url, "host", None) in {urlsplit(place).hostname for place in (OPENAI_URL, openai_url())}
     return CAPS[0] if at_openai or str(created_with(client).get("model")).startswith(_NEWER) else CAPS[1]

@@ -27,10 +27,16 @@ class Price:
 
 FREE = Price(0.0, 0.0, "runs in this process")
 """Of a model that nobody bills for, which is not the same as a model whose price is unknown."""
+OWN = Price(0.0, 0.0, "runs on a machine of yours")
+_RENTED = ("-cloud", ":cloud")
+"""How Ollama's names end for models that run on its company's machines: those are paid for otherwise."""
 
 
 def price_of(name: str) -> Price | None:
     """The list price of `provider/model` (`openai/gpt-5-mini`); None where it is not listed: unpriced, not free.
+
+    A deployment of Azure's that is called like a model of OpenAI's has the price of that model. What Ollama runs is
+    free, except on machines of its company's.
 
     The list comes with the installed package; nothing is fetched. Where a price rises with the length of the request
     the highest is taken, so that what is reserved for a call is never too little. Cached input counts as input.
@@ -43,6 +49,9 @@ def price_of(name: str) -> Price | None:
     provider, slash, model = name.partition("/")
     if not slash or not model:
         return None
+    if provider == "ollama":
+        return None if model.endswith(_RENTED) else OWN
+    provider = "openai" if provider == "azure" else provider
     try:
         _, found = get_snapshot().find_provider_model(model, None, provider, None)
     except LookupError:

@@ -15,6 +15,7 @@ from autogen_core.tools import Tool, ToolSchema
 from moot.agents.effects import SCOPE
 from moot.agents.errors import TapeError
 from moot.agents.journalled_client import ALLOWED_OUTPUT_TOKENS
+from moot.agents.model_faults import check_whole
 from moot.agents.models import Model, ModelSpec, resolve
 from moot.agents.openai_options import CAPS, capped, created_with, usage_wanted
 from moot.agents.playbook import Playbook, load_playbook
@@ -79,6 +80,7 @@ class RecordingClient(ChatCompletionClient):
         asked = {**usage_wanted(client, options.get("extra_create_args", {})), **self._sent(options)}
         async for item in client.create_stream(messages, **asked):
             if not isinstance(item, str):
+                check_whole(item, client)
                 self._write(request, item, options)
             yield item
 

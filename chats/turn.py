@@ -10,7 +10,7 @@ from autogen_agentchat.messages import BaseChatMessage
 from autogen_core import CancellationToken
 
 from moot.agents.effects import NAME, SCOPE, Scope
-from moot.agents.errors import TapeError
+from moot.agents.errors import ModelFault, ModelRefused, TapeError
 from moot.agents.seat import Seat
 from moot.chats.attempt import Attempt, LimitHit
 from moot.chats.errors import StoreError
@@ -36,7 +36,7 @@ class TurnFailure(Exception):
     def __init__(self, who: str, error: BaseException, cause: str) -> None:
         super().__init__(f"{who}: {_words(error)}")
         self.cause = cause
-        self.final = isinstance(error, TapeError)
+        self.final = isinstance(error, TapeError | ModelRefused)
         """Whether another attempt would fail in just the same way."""
 
 
@@ -173,5 +173,6 @@ def _time_over(attempt: Attempt, limit: float) -> None:
 
 
 def _words(error: BaseException) -> str:
-    """One line: the kind of error and what it says."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    """One line: the kind of error and what it says; what a model did wrong needs no kind."""
+    kind = "" if isinstance(error, ModelFault) else f"{type(error).__name__}: "
+    return " ".join(f"{kind}{error}".split())[:500]

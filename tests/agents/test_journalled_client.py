@@ -6,6 +6,7 @@ import pytest
 from autogen_core.models import CreateResult, LLMMessage, UserMessage
 
 from moot.agents.effects import SCOPE
+from moot.agents.errors import ModelFault
 from moot.agents.journalled_client import JournalledClient
 from moot.agents.prices import Price
 from tests.fakes import Counting, FakeConversation, in_turn
@@ -116,7 +117,7 @@ async def test_a_stream_that_ends_without_a_result_is_a_failure(conversation: Fa
             yield "half a sen"
 
     in_turn(conversation)
-    with pytest.raises(RuntimeError, match="ended without a result"):
+    with pytest.raises(ModelFault, match="ended without a result"):
         async for _ in JournalledClient(Broken(), None).create_stream(HELLO):
             pass
     assert conversation.results == {}

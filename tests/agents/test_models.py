@@ -74,7 +74,9 @@ def test_a_known_form_of_name_is_accepted_without_a_file_or_a_key(name: str) -> 
 def test_an_unknown_name_is_refused_with_what_is_expected(name: str, hint: str) -> None:
     with pytest.raises(ModelError) as caught:
         check_name(name)
-    expected = "expected playbook:FILE, replay:TAPE, openai/NAME or {base_url, model}"
+    expected = (
+        "expected playbook:FILE, replay:TAPE, openai/NAME, anthropic/NAME, ollama/NAME, azure/NAME or {base_url, model}"
+    )
     assert str(caught.value) == f"unknown model '{name}': {expected}{hint}"
 
 

@@ -27,7 +27,7 @@ from autogen_core.tools import FunctionTool
 from PIL import Image as pixels  # noqa: N813 - AutoGen has an Image of its own
 from pydantic import BaseModel
 
-from moot.agents.errors import ModelError, TapeError
+from moot.agents.errors import ModelError, ModelFault, TapeError
 from moot.agents.journalled_client import ALLOWED_OUTPUT_TOKENS, JournalledClient
 from moot.agents.models import ModelSpec, own_model, resolve
 from moot.agents.playbook import Playbook
@@ -217,7 +217,7 @@ async def test_a_call_without_a_result_is_not_recorded(tape: Path) -> None:
     with pytest.raises(RuntimeError, match="503"):
         await record(Counting(fail), tape).create(HELLO)
     assert await _stream(record(Unfinished(), tape), HELLO) == ["half a"]
-    with pytest.raises(RuntimeError, match="ended without a result"):
+    with pytest.raises(ModelFault, match="ended without a result"):
         await _stream(JournalledClient(record(Unfinished(), tape), None), HELLO)
     with pytest.raises(TapeError, match="holds no call"):
         Tape.read(tape)

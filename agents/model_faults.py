@@ -1,0 +1,158 @@
+"""What went wrong with a model, in one line that says what to do; and what of a reply shows that it is not whole."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from autogen_core.models import ChatCompletionClient, CreateResult
+
+from moot.agents.endpoint import Endpoint, endpoint_of, provider_client
+from moot.agents.errors import ModelError, ModelFault, ModelRefused
+from moot.agents.openai_options import NO_KEY
+from moot.agents.openai_stream import mend
+from moot.agents.web_page import WebPage, watch_for_pages
+
+_LIBRARIES = frozenset({"openai", "anthropic", "ollama", "httpx", "httpx2", "httpcore", "httpcore2"})
+_NO_REPLY = (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError, KeyError, IndexError)
+"""What the clients raise when a server answers with something else than the protocol's form."""
+_AGAIN = frozenset({408, 409, 425, 429})
+"""Of the statuses that blame the request: those that may go well another time."""
+_MOST_QUOTED = 300
+_VERSION = re.compile(r"/v\d+(beta\d*)?(/|$)")
+
+
+@contextmanager
+def explaining(client: ChatCompletionClient) -> Iterator[None]:
+    """Around a call of a client: what its provider or the way there did wrong is a ModelFault.
+
+    An error whose own words hold the key is not kept beside: a traceback would show them.
+    """
+    asks = provider_client(client)
+    mend(asks)
+    watch_for_pages(asks)
+    try:
+        yield
+        return
+    except Exception as error:
+        endpoint = endpoint_of(client)
+        told = explained(error, endpoint)
+        if told is error:
+            raise
+        key = "" if endpoint is None else endpoint.key
+        cause = None if key and any(key in str(one) for one in _chain(error)) else error
+    raise told from cause
+
+
+def explained(error: Exception, endpoint: Endpoint | None) -> Exception:
+    """The error in words for people; itself where nothing better is known."""
+    if endpoint is None or isinstance(error, ModelError):
+        return error
+    chain = _chain(error)
+    if any(isinstance(one, WebPage) for one in chain):
+        return ModelRefused(f"{endpoint.name} answers with a web page: that address is no model's{_better(endpoint)}")
+    status = next((s for one in chain if isinstance(s := getattr(one, "status_code", None), int) and s >= 400), None)
+    if status is not None:
+        return _of_status(status, _quoted(error, endpoint), endpoint)
+    if any(_kind(one) == "timeout" for one in chain):
+        return ModelFault(f"{endpoint.name} did not answer in time")
+    if any(_kind(one) == "nobody" for one in chain):
+        return ModelFault(_nobody(endpoint))
+    if any(isinstance(one, _NO_REPLY) for one in chain):
+        return ModelFault(
+            f"{endpoint.name} sent something that is no reply of the protocol it is asked in{_better(endpoint)}"
+        )
+    if any(type(one).__module__.partition(".")[0] in _LIBRARIES for one in chain):
+        return ModelFault(f"the connection to {endpoint.name} broke off: {_quoted(chain[-1], endpoint)}")
+    return error
+
+
+def check_whole(result: CreateResult, client: ChatCompletionClient) -> None:
+    """Raises ModelFault for a streamed result that was cut off: words are missing, and its calls must not be made."""
+    if result.finish_reason != "unknown" or result.cached:
+        return
+    endpoint = endpoint_of(client)
+    called = type(client).__name__ if endpoint is None else endpoint.name
+    if isinstance(result.content, str) and endpoint is None:
+        return  # a client of another kind may not know how its replies end
+    raise ModelFault(f"the reply of {called} ended without a finish reason: it was cut off, and is not used")
+
+
+def _of_status(status: int, words: str, endpoint: Endpoint) -> ModelFault:
+    said = f": {words}" if words else ""
+    if status == 401:
+        # Its words are left out: servers repeat the key.
+        if endpoint.key in ("", NO_KEY):
+            return ModelRefused(f"{endpoint.name} wants a key (401): name the variable that holds it as api_key")
+        which = endpoint.variable or "the variable that api_key names"
+        return ModelRefused(f"{endpoint.name} refuses the key (401): check {which}")
+    if status == 403:
+        return ModelRefused(f"{endpoint.name} may not be used with this key (403){said}")
+    if status in (404, 405):
+        return ModelRefused(_not_there(status, words, endpoint))
+    if status == 429 and re.search("quota|billing|credit", words):
+        return ModelRefused(f"{endpoint.name} has nothing left to spend (429){said}")
+    if status == 429:
+        return ModelFault(f"{endpoint.name} is asked too often (429){said}")
+    if status >= 500:
+        return ModelFault(f"the server of {endpoint.name} failed ({status}){said}")
+    kind = ModelFault if status in _AGAIN else ModelRefused
+    return kind(f"{endpoint.name} refuses the request ({status}){said}")
+
+
+def _not_there(status: int, words: str, endpoint: Endpoint) -> str:
+    if endpoint.kind == "ollama":
+        return f"{endpoint.name} is not there ({status}): ollama pull {endpoint.model}"
+    if _better(endpoint) and not words:
+        return f"nothing answers as a model at {endpoint.url} ({status}){_better(endpoint)}"
+    said = f": {words}" if words else ""
+    check = "the deployment's name, and AZURE_OPENAI_ENDPOINT" if endpoint.kind == "azure" else "the model's name"
+    return f"{endpoint.name} is not there ({status}){said}; check {check}{_better(endpoint)}"
+
+
+def _better(endpoint: Endpoint) -> str:
+    """A hint where the address lacks what most servers want."""
+    if endpoint.kind != "openai" or _VERSION.search(urlsplit(endpoint.url).path):
+        return ""
+    return f" (did you mean {endpoint.url}/v1?)"
+
+
+def _nobody(endpoint: Endpoint) -> str:
+    if endpoint.usual:
+        return f"{endpoint.name} cannot be reached: {urlsplit(endpoint.url).hostname} does not answer from here"
+    start = " (ollama serve starts it)" if endpoint.kind == "ollama" else ""
+    return f"no server answers at {endpoint.url}: is it running, and is the port right?{start}"
+
+
+def _kind(error: BaseException) -> str:
+    """Whether nobody was there, or nobody answered in time; empty: neither."""
+    name = type(error).__name__
+    if "Timeout" in name:
+        return "timeout"
+    return "nobody" if name in ("ConnectError", "ConnectionRefusedError", "gaierror", "ConnectionError") else ""
+
+
+def _quoted(error: BaseException, endpoint: Endpoint) -> str:
+    """The server's own words, short and without the key."""
+    body = getattr(error, "body", None)
+    inner = body.get("error", body) if isinstance(body, dict) else body
+    told = inner.get("message", inner.get("error", "")) if isinstance(inner, dict) else inner
+    words = told if isinstance(told, str) else str(getattr(error, "error", None) or error)
+    if "<html" in words.lower() or "<!doctype" in words.lower():
+        return ""
+    if endpoint.key:
+        words = words.replace(endpoint.key, "(the key)")
+    return " ".join(words.split())[:_MOST_QUOTED]
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and what it came from."""
+    found: list[BaseException] = []
+    at: BaseException | None = error
+    while at is not None and at not in found:
+        found.append(at)
+        at = at.__cause__ or at.__context__
+    return found
