@@ -1,4 +1,4 @@
-"""`python -m scripts.machine [environment] [engine] [image] [servers]`, started by scripts/setup in the root."""
+"""`python -m scripts.machine [environment] [engine] [image] [servers] [browser]`, started by scripts/setup."""
 
 import fcntl
 import os
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.machine import engine, environment, image, servers
+from scripts.machine import browser, engine, environment, image, servers
 from scripts.machine.step import BlockedError, StepError
 
 STEPS = {
@@ -15,6 +15,7 @@ STEPS = {
     "engine": engine.prepare,
     "image": image.prepare,
     "servers": servers.prepare,
+    "browser": browser.prepare,
 }
 USUAL = ("environment", "engine", "image")
 """What is taken where nothing is named: all that Moot itself needs."""
