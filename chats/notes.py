@@ -43,7 +43,12 @@ class Asked:
         return self.decided is None and not self.dropped
 
 
-VERDICTS: Mapping[str, str] = {"approve": "approved", "reject": "rejected", "respond": "answered"}
+VERDICTS: Mapping[str, str] = {
+    "approve": "approved",
+    "edit": "edited and approved",
+    "reject": "rejected",
+    "respond": "answered",
+}
 """What was done to a question, by verdict."""
 _DOUBTS: Mapping[str, str] = {
     "retry": "it is made again",
@@ -92,7 +97,9 @@ def decided(asked: Asked | None, data: RequestDecided) -> Note:
     """Who decided what, in the turn it was asked in."""
     who = data.by or "somebody"
     text = f"{data.id} {VERDICTS[data.decision]} by {who}"
-    return Note(asked.request.turn if asked is not None else 0, "decided", text, data.text, who)
+    changed = (data.diff or data.edited) if data.decision == "edit" else ""
+    body = "\n\n".join(part for part in (data.text, changed) if part.strip())
+    return Note(asked.request.turn if asked is not None else 0, "decided", text, body, who)
 
 
 def doubt(event: Event, data: ev.EffectUnknown, called: tuple[str, str]) -> Note:
