@@ -18,10 +18,14 @@ from moot.agents.replay_client import ReplayClient
 from moot.agents.tape import Tape
 from moot.agents.tape_client import record
 from moot.chats.chat import Chat, Participant
-from moot.chats.chat_file import AssistantEntry, ExecutorEntry, HumanEntry, ModelEntry, StopQuestion
+from moot.chats.chat_file import AssistantEntry, ExecutorEntry, HumanEntry, ModelEntry, SelectorSection, StopQuestion
 from moot.chats.check import priced
 from moot.chats.errors import StoreError, UserError
+from moot.chats.graph import Graph
+from moot.chats.models_named import PICKS, models_named, picking
 from moot.chats.result import ResultSpec
+from moot.chats.selector import Selector
+from moot.chats.speakers import RoundRobin
 from moot.chats.spec import ResolvedSpec, load_chat_file
 from moot.chats.tapes import kept_tapes, tapes_of
 from moot.chats.templates import find_playbook_from
@@ -53,7 +57,8 @@ def load_chat(
     sandbox: str = "docker",
 ) -> Loaded:
     """Read a chat file. `sets` are dotted paths with their values (`inputs.x`, `limits.rounds`), `task` replaces the
-    file's own, `model` every assistant's. With `sandbox="none"` code is not run but shown as skipped.
+    file's own, `model` every assistant's and the selector's. With `sandbox="none"` code is not run but shown as
+    skipped.
 
     Raises SpecError with everything that is wrong in the file, UserError, PlaybookError for a playbook, TapeError for a
     tape.
@@ -86,9 +91,12 @@ def recorded(chat: Chat, tape: Path) -> Chat:
         replace(p, model=record(asked, tape)) if isinstance(p, Assistant) and (asked := p.model or chat.model) else p
         for p in chat.participants
     ]
-    if not any(isinstance(p, Assistant) for p in kept):
+    speakers = chat.speakers
+    if isinstance(speakers, Selector) and (picks := speakers.model or chat.model):
+        speakers = replace(speakers, model=record(picks, tape))
+    elif not any(isinstance(p, Assistant) for p in kept):
         raise UserError(f"chat {chat.name!r} has no assistants: there is nothing to record")
-    return replace(chat, participants=tuple(kept))
+    return replace(chat, participants=tuple(kept), speakers=speakers)
 
 
 def _chat(spec: ResolvedSpec, texts: Mapping[str, str], source: dict[str, object]) -> Chat:
@@ -97,7 +105,7 @@ def _chat(spec: ResolvedSpec, texts: Mapping[str, str], source: dict[str, object
     tapes = tapes_of(source)
     return Chat(
         tuple(_participant(spec, name, source, tapes) for name in file.participants),
-        speakers=spec.policy(),
+        speakers=_speakers(spec, tapes),
         stop=_any_of(file.stop),
         limits=Limits(**file.limits.model_dump()),
         model=_model(file.model, tapes),
@@ -132,6 +140,19 @@ def _participant(spec: ResolvedSpec, name: str, source: Mapping[str, object], ta
         runs_code_from=entry.runs_code_from,
         files={file: paths[file] for file in spec.files_of(name) if file in paths},
         why_not="none was asked for" if none else "",
+    )
+
+
+def _speakers(spec: ResolvedSpec, tapes: Mapping[str, Tape]) -> Selector | Graph | RoundRobin:
+    picks = picking(spec.chat)
+    if picks is None:
+        return spec.policy()
+    return Selector(
+        model=_model(picks.model, tapes),
+        instructions=picks.instructions or "",
+        last=picks.last,
+        repeats=picks.repeats,
+        part=picks.part or PICKS,
     )
 
 
@@ -180,21 +201,24 @@ def _without_own_models(spec: ResolvedSpec) -> ResolvedSpec:
         name: entry.model_copy(update={"model": None}) if isinstance(entry, AssistantEntry) else entry
         for name, entry in spec.chat.participants.items()
     }
-    return replace(spec, chat=spec.chat.model_copy(update={"participants": entries}))
+    changed: dict[str, object] = {"participants": entries}
+    if isinstance(spec.chat.speakers, SelectorSection):
+        picks = spec.chat.speakers.selector.model_copy(update={"model": None})
+        changed["speakers"] = SelectorSection(selector=picks)
+    return replace(spec, chat=spec.chat.model_copy(update=changed))
 
 
 def _playbooks(spec: ResolvedSpec, find: Playbooks) -> dict[str, str]:
     """The text of every playbook that is played, checked to have the parts that play it."""
     texts: dict[str, str] = {}
-    for name, entry in spec.chat.participants.items():
-        model = (entry.model or spec.chat.model) if isinstance(entry, AssistantEntry) else None
-        if not isinstance(entry, AssistantEntry) or not isinstance(model, str) or not model.startswith(SCRIPTED):
+    for asking in models_named(spec.chat):
+        if not isinstance(asking.model, str) or not asking.model.startswith(SCRIPTED):
             continue
-        file, _, part = model.removeprefix(SCRIPTED).partition("#")
+        file, _, part = asking.model.removeprefix(SCRIPTED).partition("#")
         playbook = find(file)
         try:
-            playbook.part(part or entry.part or name)
+            playbook.part(part or asking.part)
         except PlaybookError as error:
-            raise PlaybookError(f"participant {name!r}: {error}") from None
+            raise PlaybookError(f"{asking.who}: {error}") from None
         texts[file] = playbook.text
     return texts

@@ -41,6 +41,13 @@ def _agent(participant: Executor | Human | ChatAgent) -> ChatAgent:
     return ExecutorAgent(participant) if isinstance(participant, Executor) else participant
 
 
+def _about(participant: Participant) -> str:
+    """Who they are, for whoever picks the next speaker."""
+    if isinstance(participant, Assistant):
+        return participant.description or participant.goal or participant.instructions
+    return _agent(participant).description
+
+
 async def drive(table: Table) -> None:
     """The loop. Returns when the run is finished, or left: it waits for a person, or somebody asked for a pause."""
     while (stop := await table.ended()) is None:
@@ -103,7 +110,7 @@ class Chat:
     def policy(self) -> SpeakerPolicy:
         """Who picks the speakers of one run: with a client of its own, where it asks a model. Raises ModelError."""
         if isinstance(self.speakers, AskingPolicy):
-            return self.speakers.seated(self.model, self.playbooks)
+            return self.speakers.seated(self.model, self.playbooks, {p.name: _about(p) for p in self.participants})
         return self.speakers
 
     async def start(self, task: str, *, store: Store | Path | str | None = None) -> Run:

@@ -20,6 +20,7 @@ from moot.chats.edges import name_refusal
 from moot.chats.errors import Problem, SpecError, UserError, did_you_mean
 from moot.chats.graph import Graph
 from moot.chats.graph_check import GraphProblem
+from moot.chats.selector import Selector
 from moot.chats.speakers import AskingPolicy
 from moot.termination.limits import Limits
 from moot.termination.rules import ANYTHING, CODE, Rule
@@ -43,6 +44,9 @@ def check_chat(chat: Chat) -> None:
         _known(chat, name, "a stop rule or the result looks at")
     if isinstance(chat.speakers, Graph):
         _check_graph(chat, chat.speakers, looked_at)
+    if isinstance(chat.speakers, Selector) and not callable(chat.speakers.candidates):
+        for name in chat.speakers.candidates or ():
+            _known(chat, name, "the selector may pick")
     _check_tools(chat)
     _check_models(chat, chat.limits)
 
@@ -61,7 +65,7 @@ def _check_kinds(participants: object, stop: object, limits: object, speakers: o
     if limits is not None and not isinstance(limits, Limits):
         raise UserError(f"limits={limits!r}: give Limits(turns=..., usd=..., ...)")
     if not callable(getattr(speakers, "choose", None)) and not isinstance(speakers, AskingPolicy):
-        raise UserError(f"speakers={speakers!r} is no speaker policy: give round_robin() or graph(...)")
+        raise UserError(f"speakers={speakers!r} is no speaker policy: give round_robin(), selector(...) or graph(...)")
 
 
 def _looked_at(chat: Chat, rule: Rule | None) -> frozenset[str]:
@@ -133,10 +137,12 @@ def _check_models(chat: Chat, limits: Limits) -> None:
         _check_seen(chat)
     asked = {p.name: model for p in chat.participants if (model := _model_of(chat, p)) is not None}
     prices = {name: _price(model) for name, model in asked.items()}
-    unpriced = [name for name, price in prices.items() if price is None]
+    picks = _price_of_picking(chat)
+    unpriced = [repr(name) for name, price in prices.items() if price is None]
+    unpriced += ["the selector"] if picks is None else []
     if limits.usd is not None and unpriced:
         raise UserError(
-            f"a usd limit needs a price for every model, and {unpriced[0]!r} has an unpriced one: "
+            f"a usd limit needs a price for every model, and {unpriced[0]} has an unpriced one: "
             "give a price, or limit tokens instead"
         )
     costs = any(price is not None and price.cost(1, 1) for price in prices.values())
@@ -147,6 +153,16 @@ def _check_models(chat: Chat, limits: Limits) -> None:
             f"chat {chat.name!r} cannot end: nobody in it is known to spend anything that counts against {never}; "
             "give turns, rounds or seconds as well"
         )
+
+
+def _price_of_picking(chat: Chat) -> Price | None:
+    """What the model costs that picks the speakers; it does not make a chat end, since it may never be asked."""
+    if not isinstance(chat.speakers, Selector):
+        return FREE
+    model = chat.speakers.model if chat.speakers.model is not None else chat.model
+    if model is None:
+        raise UserError("the selector has no model: give it one, or give the chat one (model=...)")
+    return _price(model)
 
 
 def _check_seen(chat: Chat) -> None:

@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from moot.chats.chat_file import AssistantEntry, ChatFile, ExecutorEntry, HumanEntry, InputEntry, SandboxSection
+from moot.chats.chat_file import (
+    AssistantEntry,
+    ChatFile,
+    ExecutorEntry,
+    HumanEntry,
+    InputEntry,
+    SandboxSection,
+    SelectorSection,
+    Speakers,
+)
 from moot.chats.errors import Problem, did_you_mean
 from moot.chats.spec_words import known_keys
 from moot.chats.yaml_source import Source, YamlPath, YamlValue, dotted, in_words, parse_scalar
@@ -73,6 +82,7 @@ def fill_in(chat: ChatFile, source: Source, base_dir: Path) -> Filling:
             participants[name] = entry
     filled = {
         "task": filler.text(chat.task, ("task",)),
+        "speakers": filler.speakers(chat.speakers),
         "inputs": filler.entries,
         "participants": participants,
         "sandbox": filler.sandbox(chat.sandbox, ("sandbox",)),
@@ -142,6 +152,13 @@ class _Filler:
             message, hint = f"{{{name}}} names no input", did_you_mean(name, known) or inputs
         start, length = found.start(), len(found[0])
         self.problems.append(self.source.problem_in(path, message, hint, offset=start, length=length))
+
+    def speakers(self, given: Speakers) -> Speakers:
+        """With the inputs in what a selector is told."""
+        if not isinstance(given, SelectorSection):
+            return given
+        told = self.text(given.selector.instructions, ("speakers", "selector", "instructions"))
+        return SelectorSection(selector=given.selector.model_copy(update={"instructions": told}))
 
     def sandbox(self, section: SandboxSection, path: YamlPath) -> SandboxSection:
         """The section with its files found and named as they will be in the workspace."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeGuard, runtime_checkable
 
@@ -70,8 +70,13 @@ def is_seated(policy: SpeakerPolicy) -> TypeGuard[SeatedPolicy]:
 class AskingPolicy(Protocol):
     """What a policy is that asks a model: an inert value, seated anew for each run."""
 
-    def seated(self, model: AnyModel | None, playbooks: Callable[[str], Playbook]) -> SeatedPolicy:
-        """The policy with its client; `model` is the chat's. Raises ModelError, ValueError without any model."""
+    def seated(
+        self, model: AnyModel | None, playbooks: Callable[[str], Playbook], described: Mapping[str, str]
+    ) -> SeatedPolicy:
+        """The policy with its client; `model` is the chat's, `described` says who each participant is.
+
+        Raises ModelError, ValueError without any model.
+        """
         ...
 
 

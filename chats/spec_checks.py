@@ -23,6 +23,7 @@ from moot.chats.edge_tokens import EdgeSyntaxError
 from moot.chats.edges import Edge, name_refusal, parse_edge
 from moot.chats.errors import Problem, closest, did_you_mean
 from moot.chats.graph import Graph
+from moot.chats.models_named import picking
 from moot.chats.yaml_source import Source, YamlPath, dotted
 from moot.sandbox.docker import Docker
 from moot.sandbox.sizes import parse_size
@@ -147,6 +148,12 @@ def _check_models(checking: Checking) -> Iterator[Problem]:
     if checking.chat.model is not None:
         entries.append((checking.chat.model, ("model",)))
     entries += [(entry.model, ("participants", name, "model")) for name, entry in assistants.items() if entry.model]
+    picks, own = picking(checking.chat), ("speakers", "selector", "model")
+    if picks is not None and picks.model:
+        entries.append((picks.model, own))
+    elif picks is not None and checking.chat.model is None and not checking.gone.intersection({("model",), own}):
+        hint = "give it one, or one for the whole chat: `model: ...`"
+        yield checking.source.problem(("speakers",), "no model picks the speakers", hint, at_key=True)
     for model, path in entries:
         if isinstance(model, str):
             try:

@@ -8,8 +8,9 @@ from pathlib import Path
 from moot.agents.errors import TapeError
 from moot.agents.origins import REPLAY
 from moot.agents.tape import Tape
-from moot.chats.chat_file import AssistantEntry, ChatFile
+from moot.chats.chat_file import ChatFile
 from moot.chats.errors import StoreError
+from moot.chats.models_named import models_named
 
 KEPT_CHARACTERS = 2_000_000
 """A longer tape is not copied into the first event of each run: only its path is."""
@@ -18,8 +19,7 @@ KEPT_CHARACTERS = 2_000_000
 def kept_tapes(chat: ChatFile, base: Path) -> dict[str, dict[str, str]]:
     """What a run's first event says of each tape, by the name that the chat file has for it. Raises TapeError."""
     kept: dict[str, dict[str, str]] = {}
-    for name, entry in chat.participants.items():
-        model = (entry.model or chat.model) if isinstance(entry, AssistantEntry) else None
+    for who, model, _ in models_named(chat):
         if not isinstance(model, str) or not model.startswith(REPLAY):
             continue
         file = model.removeprefix(REPLAY).partition("#")[0]
@@ -27,7 +27,7 @@ def kept_tapes(chat: ChatFile, base: Path) -> dict[str, dict[str, str]]:
             try:
                 tape = Tape.read((base / Path(file).expanduser()).absolute(), file)
             except TapeError as error:
-                raise TapeError(f"participant {name!r}: {error}") from None
+                raise TapeError(f"{who}: {error}") from None
             said = {"path": str(tape.path)}
             kept[file] = {**said, "text": tape.text} if len(tape.text) <= KEPT_CHARACTERS else said
     return kept

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -49,7 +49,10 @@ class Asked:
     seats: list[Seated] = field(default_factory=list)
 
     def seated(
-        self, model: str | ModelSpec | ChatCompletionClient | None, playbooks: Callable[[str], Playbook]
+        self,
+        model: str | ModelSpec | ChatCompletionClient | None,
+        playbooks: Callable[[str], Playbook],
+        described: Mapping[str, str],
     ) -> Seated:
         self.seats.append(Seated(JournalledClient(self.picker, FREE)))
         return self.seats[-1]
@@ -115,7 +118,10 @@ class ByHand(Seated):
 @dataclass
 class AskedByHand(Asked):
     def seated(
-        self, model: str | ModelSpec | ChatCompletionClient | None, playbooks: Callable[[str], Playbook]
+        self,
+        model: str | ModelSpec | ChatCompletionClient | None,
+        playbooks: Callable[[str], Playbook],
+        described: Mapping[str, str],
     ) -> Seated:
         return ByHand(JournalledClient(self.picker, FREE))
 
