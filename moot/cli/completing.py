@@ -58,7 +58,7 @@ class _Line:
             elif not equals:
                 yield from self._options(incomplete)
         elif inner := _commands(self.command):
-            for name, command in inner.items():
+            for name, command in inner.items() if not self.arguments else ():  # what comes after no verb is not known
                 if name.startswith(incomplete) and not command.hidden:
                     yield Word(name, command.get_short_help_str(80))
         elif (argument := self._argument()) is not None:

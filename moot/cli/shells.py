@@ -18,7 +18,7 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
-# Each asks `moot complete SHELL`, whose first line tells bash and zsh whether the words are paths, to be quoted as such.
+# Each asks `moot complete SHELL`, whose first line tells bash and zsh whether the words are paths, to be quoted so.
 # Bash hands over the line as it was typed: it splits words at = and : too, which nobody else does.
 _BASH = r"""# Completion of `moot` in bash, made by: moot completion bash
 _moot() {

@@ -202,7 +202,7 @@ def test_the_version_is_the_package_version(moot: Moot) -> None:
     assert moot("--version").out == f"moot {__version__}\n"
 
 
-VERBS = "demo init run resume validate schema plan runs export verify sandbox doctor".split()
+VERBS = "demo init run resume validate schema plan runs export verify sandbox doctor completion".split()
 
 
 @pytest.mark.parametrize("verb", [*VERBS, "runs list", "runs show", "sandbox build", "sandbox check", "sandbox prune"])
