@@ -10,9 +10,21 @@ parts:
     - when: {turn: 1}                           # all conditions must hold; the first rule that applies speaks
       say: "I look at {x|json}."
     - say: "CANNOT: {last.error}"               # the last rule holds always, so a playbook never runs dry
+  writer:
+    - when: {tool: publish, tool_error: false}  # the last message is what this tool returned, and it did not fail
+      say: "Published: {last.text}"
+    - when: {said: {owner: '^APPROVED'}}
+      call: [{tool: publish, with: {title: "{task|line}", tags: [news], copies: 2}}]      # one or several
+    - say: "DRAFT: {x}"
+  judge:
+    - reply: {decision: adopt, confidence: 0.7, reasons: ["{said.writer|line}"]}          # a typed reply, as JSON
 ```
 
 A rule whose text uses a captured name applies only where that name was captured: no text is ever half filled.
+A rule says, replies or calls. One that calls does so once in a turn, so that no script calls for ever, and does not
+apply where the model is asked for words alone. What a tool returned is `last.text` from the source `tool`; a tool that
+the participant does not have is an error. In `with` and `reply` texts are templates, and all else stays as it is.
+
 `{said.NAME}`, and `said: {NAME: pattern}` in `when`, are the last message of that participant, once it has spoken.
 """
 
@@ -20,14 +32,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from moot.agents.errors import PlaybookError
+from moot.agents.playbook_answer import Calls, Rule
 from moot.agents.playbook_file import PlaybookFile, PlaybookForm, RuleForm, nearest
-from moot.agents.playbook_rules import When
 from moot.agents.playbook_template import Template
+from moot.agents.playbook_values import Values
 from moot.agents.situation import Situation
 
 FILE_NAME = "playbook.yaml"
@@ -40,21 +55,7 @@ _INSERT = re.compile(r"\{texts\.(\w+)\}")
 _SAID = re.compile(r"\{(said\.\w+)(?:\|\w+)?\}")
 """What somebody said last, by name; known once they have spoken."""
 
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """When the conditions hold, and everything its text names is known, this is what is said."""
-
-    when: When
-    say: Template
-
-    def reply(self, now: Situation, known: Mapping[str, str]) -> str | None:
-        """What is said; None where the rule does not apply."""
-        values = self.when.match(now, known)
-        real = _real(now)
-        if values is None or not self.say.used <= values.keys() | real.keys():
-            return None
-        return self.say.fill({**values, **real})
+Where = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +66,19 @@ class Part:
     rules: tuple[Rule, ...]
     task: re.Pattern[str] | None = None
 
-    def reply(self, now: Situation) -> str:
-        """What the first rule that applies says; the last always does."""
+    def answer(self, now: Situation, *, may_call: bool = True) -> str | Calls:
+        """What the first rule that applies says, or which tools it calls; the last always says something. Where no
+        tool may be called the rules that call some do not apply.
+        """
         found = self.task.search(now.task) if self.task else None
         groups = found.groupdict() if found else {}
         known = {name: text for name, text in groups.items() if text is not None}
-        for rule in self.rules:
-            said = rule.reply(now, known)
-            if said is not None:
-                return said
+        for index, rule in enumerate(self.rules):
+            if rule.call and not may_call:
+                continue
+            answer = rule.answer(index, now, known)
+            if answer is not None:
+                return answer
         raise PlaybookError(f"part '{self.name}' has no rule that always holds")
 
 
@@ -102,6 +107,10 @@ class Playbook:
         for name, rules in form.parts.items():
             parts[name] = Part(name, tuple(_rules(file, form, name, rules)), form.task)
         return cls(form.name, parts, text, origin)
+
+    def error(self, part: str, rule: int, call: int, message: str) -> PlaybookError:
+        """An error about a call of a rule, with its place."""
+        return PlaybookFile(self.text, self.origin).error(("parts", part, rule, "call", call, "tool"), message)
 
     def part(self, name: str) -> Part:
         """One participant's script; `PlaybookError` where there is none of that name."""
@@ -151,28 +160,52 @@ def _rules(file: PlaybookFile, form: PlaybookForm, part: str, rules: Sequence[Ru
     task_names = frozenset(form.task.groupindex if form.task else ())
     out: list[Rule] = []
     for index, rule in enumerate(rules):
-        where: tuple[str | int, ...] = ("parts", part, index)
+        where: Where = ("parts", part, index)
         names = task_names | rule.when.names
         if clash := sorted(names & ALWAYS_KNOWN):
             raise file.error((*where, "when"), f"a pattern may not capture '{clash[0]}', which has a meaning already")
         if loose := sorted({*rule.when.between, *rule.when.same, *rule.when.same.values()} - names):
             at = ("between", loose[0]) if loose[0] in rule.when.between else ("same", loose[0])
             raise file.error((*where, "when", *at), f"no pattern captures '{loose[0]}'")
-        try:
-            text = _inserted(rule.say, form.texts)
-            say = Template.of(text, names | ALWAYS_KNOWN | set(_SAID.findall(text)))
-        except ValueError as error:
-            raise file.error((*where, "say"), str(error)) from error
-        out.append(Rule(rule.when, say))
-    always = [not rule.when.model_fields_set and rule.say.used <= ALWAYS_KNOWN for rule in out]
-    if not always or not always[-1]:
+        known = names | ALWAYS_KNOWN
+        out.append(_rule(file, where, rule, partial(_template, form=form, known=known)))
+    always = [not rule.when.model_fields_set and rule.used <= ALWAYS_KNOWN for rule in out]
+    if not always or not always[-1] or out[-1].call:
         raise file.error(
             ("parts", part),
-            f"part '{part}' could run dry: its last rule must hold always (no `when`, and no captured name in `say`)",
+            f"part '{part}' could run dry: its last rule must hold always and call no tool "
+            "(no `when`, and no captured name in `say`)",
         )
     if True in always[:-1]:
         raise file.error(("parts", part, always.index(True)), "this rule holds always, so no later one is reached")
     return out
+
+
+def _rule(file: PlaybookFile, where: Where, rule: RuleForm, template: Callable[[str], Template]) -> Rule:
+    """One rule, its texts made templates."""
+    with _placed(file, (*where, "say")):
+        say = None if rule.say is None else template(rule.say)
+    with _placed(file, (*where, "reply")):
+        typed = None if rule.reply is None else Values.of(rule.reply, template)
+    calls = []
+    for number, call in enumerate(rule.call or ()):
+        with _placed(file, (*where, "call", number, "with")):
+            calls.append((call.tool, Values.of(call.with_, template)))
+    return Rule(rule.when, say, tuple(calls), typed)
+
+
+@contextmanager
+def _placed(file: PlaybookFile, where: Where) -> Iterator[None]:
+    """A ValueError becomes an error that says where."""
+    try:
+        yield
+    except ValueError as error:
+        raise file.error(where, str(error)) from error
+
+
+def _template(text: str, form: PlaybookForm, known: Collection[str]) -> Template:
+    text = _inserted(text, form.texts)
+    return Template.of(text, {*known, *_SAID.findall(text)})
 
 
 def _inserted(say: str, texts: Mapping[str, str]) -> str:
@@ -184,20 +217,3 @@ def _inserted(say: str, texts: Mapping[str, str]) -> str:
         return texts[found[1]].strip("\n")
 
     return _INSERT.sub(piece, say).strip("\n")
-
-
-def _real(now: Situation) -> dict[str, str]:
-    """What really happened, by the names that every text may use."""
-    return {
-        "task": now.task,
-        "turn": str(now.turn),
-        "last.text": now.text,
-        "last.source": now.source,
-        "last.stdout": now.stdout,
-        "last.stderr": now.stderr,
-        "last.exit_code": "none" if now.exit_code is None else str(now.exit_code),
-        "last.error": now.error,
-        "last.value": now.value,
-        "last.files": ", ".join(now.files),
-        **{f"said.{name}": text for name, text in now.said.items()},
-    }

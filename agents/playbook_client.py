@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
-from autogen_core import CancellationToken, Component
+from autogen_core import CancellationToken, Component, FunctionCall
 from autogen_core.models import (
     CreateResult,
+    FinishReasons,
     LLMMessage,
     ModelFamily,
     ModelInfo,
@@ -20,6 +22,8 @@ from typing_extensions import override
 
 from moot.agents.offline_client import CHARACTERS_PER_TOKEN, MOST_PIECES, OfflineClient, breathe
 from moot.agents.playbook import Playbook
+from moot.agents.playbook_answer import Calls
+from moot.agents.playbook_file import nearest
 from moot.agents.situation import Situation
 
 _WORD = re.compile(r"\S+\s*|\s+")
@@ -72,9 +76,11 @@ class PlaybookClient(OfflineClient, Component[PlaybookClientConfig]):
         extra_create_args: Mapping[str, Any] = {},
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
-        """The reply to these messages. Tools and the wish for JSON are taken note of by nobody: the script decides."""
+        """The reply to these messages. The wish for JSON is taken note of by nobody: the script decides. Raises
+        PlaybookError for a call of a tool that is not among `tools`.
+        """
         await breathe(cancellation_token)
-        return self._reply(messages, tools)
+        return self._reply(messages, tools, tool_choice)
 
     @override
     async def create_stream(
@@ -88,9 +94,8 @@ class PlaybookClient(OfflineClient, Component[PlaybookClientConfig]):
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
         """The same reply, word by word, then the result."""
-        result = self._reply(messages, tools)
-        assert isinstance(result.content, str)
-        for chunk in _pieces(result.content):
+        result = self._reply(messages, tools, tool_choice)
+        for chunk in _pieces(result.content if isinstance(result.content, str) else ""):
             await breathe(cancellation_token, self._delay_seconds)
             yield chunk
         yield result
@@ -107,14 +112,29 @@ class PlaybookClient(OfflineClient, Component[PlaybookClientConfig]):
             multiple_system_messages=True,
         )
 
-    def _reply(self, messages: Sequence[LLMMessage], tools: Sequence[Tool | ToolSchema]) -> CreateResult:
-        text = self._part.reply(Situation.of(messages))
+    def _reply(
+        self, messages: Sequence[LLMMessage], tools: Sequence[Tool | ToolSchema], tool_choice: object
+    ) -> CreateResult:
+        answer = self._part.answer(Situation.of(messages), may_call=tool_choice != "none")
+        content = answer if isinstance(answer, str) else self._calls(answer, tools)
+        length = len(content) if isinstance(content, str) else sum(len(c.name) + len(c.arguments) for c in content)
         usage = RequestUsage(
             prompt_tokens=self.count_tokens(messages, tools=tools),
-            completion_tokens=-(-len(text) // CHARACTERS_PER_TOKEN),
+            completion_tokens=-(-length // CHARACTERS_PER_TOKEN),
         )
         self._took(usage)
-        return CreateResult(finish_reason="stop", content=text, usage=usage, cached=False)
+        why: FinishReasons = "stop" if isinstance(content, str) else "function_calls"
+        return CreateResult(finish_reason=why, content=content, usage=usage, cached=False)
+
+    def _calls(self, calls: Calls, tools: Sequence[Tool | ToolSchema]) -> list[FunctionCall]:
+        offered = [tool["name"] if isinstance(tool, dict) else tool.name for tool in tools]
+        for number, use in enumerate(calls.made):
+            if use.tool not in offered:
+                has = f"; it has: {', '.join(offered)}" if offered else "; it has no tools"
+                message = f"the participant that plays '{self._part.name}' has no tool '{use.tool}'"
+                hint = nearest(use.tool, offered)
+                raise self._playbook.error(self._part.name, calls.rule, number, f"{message}{hint}{has}")
+        return [FunctionCall(use.id, json.dumps(use.arguments, ensure_ascii=False), use.tool) for use in calls.made]
 
     def _to_config(self) -> PlaybookClientConfig:
         return PlaybookClientConfig(

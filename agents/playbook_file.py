@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from moot.agents.errors import PlaybookError
@@ -26,12 +26,31 @@ _EXPECTED = {
 }
 
 
+class CallForm(BaseModel):
+    """One call of a tool as it is written."""
+
+    model_config = ConfigDict(extra="forbid")
+    tool: str = Field(min_length=1)
+    with_: dict[str, JsonValue] = Field(default={}, alias="with")
+
+
 class RuleForm(BaseModel):
     """One rule as it is written."""
 
     model_config = ConfigDict(extra="forbid")
     when: When = When()
-    say: str = Field(min_length=1)
+    say: str | None = Field(default=None, min_length=1)
+    call: list[CallForm] | None = Field(default=None, min_length=1)
+    reply: dict[str, JsonValue] | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _does_one_thing(self) -> Self:
+        given = [name for name in ("say", "call", "reply") if name in self.model_fields_set]
+        if not given:
+            raise ValueError("'say' is missing (or 'call', or 'reply')")
+        if len(given) > 1:
+            raise ValueError(f"a rule has one of say, call and reply; got {' and '.join(given)}")
+        return self
 
 
 class PlaybookForm(BaseModel):
@@ -78,7 +97,7 @@ class PlaybookFile:
         except RecursionError:
             raise PlaybookError(f"{self.origin}: nested too deeply") from None
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
+            first = _first(error.errors(include_url=False))
             where = tuple(step for step in first["loc"] if step != "[key]")
             raise self.error(where, _said(first, where)) from error
 
@@ -146,13 +165,22 @@ def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Nod
     return None
 
 
+def _first(found: list[ErrorDetails]) -> ErrorDetails:
+    """The one to name: a key that is missing may be there, misspelt."""
+    misspelt = (
+        each for each in found if each["type"] == "extra_forbidden" and each["loc"][:-1] == found[0]["loc"][:-1]
+    )
+    return next(misspelt, found[0]) if found[0]["type"] == "missing" else found[0]
+
+
 def _said(found: ErrorDetails, where: tuple[str | int, ...]) -> str:
     """What is wrong, in words for the author."""
     kind, limits = found["type"], found.get("ctx", {})
     if kind == "extra_forbidden":
         forms: dict[str, type[BaseModel]] = {"when": When}
         parent = where[-2] if len(where) > 1 else ""
-        form = forms.get(str(parent), JsonCheck if "json" in where else RuleForm if len(where) > 1 else PlaybookForm)
+        inside = CallForm if where[3:4] == ("call",) else JsonCheck if "json" in where else RuleForm
+        form = forms.get(str(parent), inside if len(where) > 1 else PlaybookForm)
         known = [entry.alias or name for name, entry in form.model_fields.items()]
         return f"unknown key{nearest(str(where[-1]), known)}; known: {', '.join(known)}"
     if kind == "value_error":

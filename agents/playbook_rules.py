@@ -102,6 +102,10 @@ class When(BaseModel):
     turn: Compared | None = None
     said: dict[str, Patterns] = {}
     """Of somebody's last message, by name; who has not spoken yet fits none."""
+    tool: str | None = None
+    """The last message is what this tool returned."""
+    tool_error: bool | None = None
+    """The last message is what tools returned, and one of the calls failed, or none did."""
     same: dict[str, str] = {}
     """Captured names that must have been captured alike: what was claimed and what was printed."""
 
@@ -125,6 +129,8 @@ class When(BaseModel):
             and (self.turn is None or self.turn.holds(now.turn))
             and (bool(now.report) or not (self.stdout or self.stderr or self.files or self.json_))
             and self.said.keys() <= now.said.keys()
+            and (self.tool is None or self.tool in now.tools)
+            and (self.tool_error is None or self.tool_error == now.tool_error)
         )
         if not plain:
             return None

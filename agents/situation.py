@@ -6,7 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from autogen_core.models import AssistantMessage, LLMMessage, SystemMessage, UserMessage
+from autogen_core.models import (
+    AssistantMessage,
+    FunctionExecutionResultMessage,
+    LLMMessage,
+    SystemMessage,
+    UserMessage,
+)
 
 from moot.agents.report import BlockReport, parse
 
@@ -25,11 +31,17 @@ class Situation:
     text: str = ""
     """The last message that is not the participant's own."""
     source: str = ""
-    """Who sent it."""
+    """Who sent it; `tool` where it is what tools returned."""
     report: tuple[BlockReport, ...] = ()
     """The newest report since the participant's last reply; an older one is never taken for news."""
     said: Mapping[str, str] = field(default_factory=dict)
     """The last message of everybody who has spoken, the participant itself included, by name."""
+    tools: tuple[str, ...] = ()
+    """Whose results the last message is; empty where it is somebody's word."""
+    tool_error: bool | None = None
+    """Whether one of those calls failed; None where there was none."""
+    called: frozenset[str] = frozenset()
+    """The ids of the calls made since the participant's last reply."""
 
     @classmethod
     def of(cls, messages: Sequence[LLMMessage]) -> Situation:
@@ -38,23 +50,32 @@ class Situation:
         text, source, turn = "", "", 1
         said: dict[str, str] = {}
         news: list[str] = []
+        called: set[str] = set()
+        last: LLMMessage | None = None
         for message in messages:
             if isinstance(message, SystemMessage):
                 continue
             if isinstance(message, AssistantMessage):
                 if isinstance(message.content, str):
                     turn, news = turn + 1, []
+                    called.clear()
                     said[message.source] = message.content
+                else:
+                    called |= {call.id for call in message.content}
                 continue
             sender = message.source if isinstance(message, UserMessage) else "tool"
             if sender == RUNTIME:
                 continue
+            last = message
             text, source = _text(message), sender
             said[sender] = text
             task = text if task is None else task
             news.append(text)
         report = next((blocks for text in reversed(news) if (blocks := parse(text))), ())
-        return cls(task or "", turn, text, source, report, said)
+        results = last.content if isinstance(last, FunctionExecutionResultMessage) else []
+        failed = any(result.is_error for result in results) if results else None
+        tools = tuple(result.name for result in results)
+        return cls(task or "", turn, text, source, report, said, tools, failed, frozenset(called))
 
     @property
     def exit_code(self) -> int | None:

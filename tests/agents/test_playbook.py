@@ -22,7 +22,7 @@ def _parse(rules: str, head: str = "") -> Playbook:
 
 
 def _reply(playbook: Playbook, *messages: LLMMessage) -> str:
-    return playbook.part("coder").reply(Situation.of(messages))
+    return str(playbook.part("coder").answer(Situation.of(messages)))
 
 
 def _said(text: str, source: str = "user") -> UserMessage:
@@ -302,7 +302,7 @@ def test_a_playbook_is_found_beside_the_chat_file_first_then_among_those_built_i
         path.write_text(f"version: 1\nname: {name}\nparts: {{a: [{{say: {said}}}]}}\n")
 
     def found() -> str:
-        return load_playbook("mine", here, search=[built_in]).part("a").reply(Situation())
+        return str(load_playbook("mine", here, search=[built_in]).part("a").answer(Situation()))
 
     write(built_in / "mine" / "playbook.yaml", "mine", "built in")
     write(here / "playbook.yaml", "other", "somebody else's")

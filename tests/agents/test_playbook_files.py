@@ -43,7 +43,7 @@ def _play(playbook: Playbook, task: str, runs: Sequence[BlockReport]) -> list[tu
             AssistantMessage(content=text, source=who) if who == part else UserMessage(content=text, source=who)
             for who, text in said
         ]
-        said.append((part, playbook.part(part).reply(Situation.of(messages))))
+        said.append((part, str(playbook.part(part).answer(Situation.of(messages)))))
         return said[-1][1]
 
     speaker, left = "planner", list(runs)

@@ -29,7 +29,7 @@ def _said(name: str, text: str) -> UserMessage:
 
 
 def _reply(*messages: LLMMessage) -> str:
-    return Playbook.parse(BOOK).part("author").reply(Situation.of((TASK, *messages)))
+    return str(Playbook.parse(BOOK).part("author").answer(Situation.of((TASK, *messages))))
 
 
 def test_a_rule_may_ask_what_several_said_at_the_same_time() -> None:
@@ -77,8 +77,8 @@ parts:
 def test_a_claim_is_right_when_it_is_what_was_printed() -> None:
     critic = Playbook.parse(CHECK).part("critic")
     printed = _said("bob", "p = 0.012")
-    assert critic.reply(Situation.of([TASK, printed, _said("ann", "p = 0.012")])) == "right: 0.012"
-    assert critic.reply(Situation.of([TASK, printed, _said("ann", "p = 0.01")])) == "wrong"
+    assert critic.answer(Situation.of([TASK, printed, _said("ann", "p = 0.012")])) == "right: 0.012"
+    assert critic.answer(Situation.of([TASK, printed, _said("ann", "p = 0.01")])) == "wrong"
 
 
 @pytest.mark.parametrize("pair", ["{claimed: other}", "{other: printed}"])
