@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from moot.termination.ledger import Usage
+
+if TYPE_CHECKING:
+    from moot.chats.event_types import SpeakerSelected
 
 _KILO = 1000
 
@@ -78,6 +82,14 @@ def time_of(ts: float) -> str | None:
 def count(number: int, noun: str) -> str:
     """`1 turn`, `2 turns`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def how_chosen(choice: SpeakerSelected) -> str:
+    """Which policy chose, and how that went: `selector, 2 tries, fallback least recent`."""
+    how = choice.policy
+    if choice.attempts > 1 or (choice.attempts and choice.seconds):  # where nobody was asked, one goes without saying
+        how += f", {choice.attempts} {'try' if choice.attempts == 1 else 'tries'}"
+    return f"{how}, fallback {choice.fallback}" if choice.fallback else how
 
 
 def few(lines: Sequence[str], most: int = 5) -> list[str]:

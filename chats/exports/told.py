@@ -12,6 +12,7 @@ from moot.chats.followed import START, followed, speakers
 from moot.chats.notes import Asked, question
 from moot.chats.speakers import SELECT
 from moot.chats.story import Story
+from moot.chats.words import how_chosen
 from moot.termination.ledger import Usage
 from moot.termination.limits import Limits
 
@@ -33,8 +34,7 @@ def facts(story: Story, created: RunCreated) -> dict[str, str]:
 
 def policy(why: SpeakerSelected) -> str:
     """Which policy chose, and how it went: `selector, 2 tries, fallback least recent`."""
-    tries = "" if why.attempts == 1 else f", {why.attempts} tries"
-    return f"{why.policy}{tries}{f', fallback {why.fallback}' if why.fallback else ''}"
+    return how_chosen(why)
 
 
 def others(why: SpeakerSelected) -> list[str]:

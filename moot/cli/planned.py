@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING
 from moot.agents.assistant import Assistant
 from moot.agents.errors import ModelError
 from moot.agents.executor import Executor
-from moot.agents.models import Model, resolve
+from moot.agents.models import Model, ModelSpec, resolve
+from moot.chats.chat_file import ChatFile, GraphSection
+from moot.chats.selector import Selector
 from moot.cli.words import dollars
 from moot.sandbox.docker import Docker
 from moot.sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
+    from autogen_core.models import ChatCompletionClient
+
     from moot.chats.build import Loaded
     from moot.chats.chat import Chat
+
+    Asked = str | ModelSpec | ChatCompletionClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +53,10 @@ class Planned:
     @property
     def words(self) -> str:
         """In one line."""
-        if self.role == "assistant":
+        if self.role in ("assistant", "selector"):
             kind = "" if self.priced or self.missing else " (unpriced)"
             kind = f" ({self.model_kind})" if self.model_kind in ("scripted", "replayed") else kind
-            return f"assistant  {self.model}{kind}{'  NOT READY' if self.missing else ''}"
+            return f"{self.role:<9}  {self.model}{kind}{'  NOT READY' if self.missing else ''}"
         if self.role != "executor":
             return self.role
         sources, box = ", ".join(self.runs_code_from) or "everybody", self.sandbox
@@ -76,10 +82,16 @@ class Plan:
     most_usd_why: str
     files: tuple[str, ...]
     asks_people: tuple[str, ...] = ()
+    selector: Planned | None = None
+    """The model that picks the speakers, where one does."""
 
     def as_object(self) -> dict[str, object]:
         """For `--json`."""
         return asdict(self)
+
+    @property
+    def _asked(self) -> tuple[Planned, ...]:
+        return self.participants + ((self.selector,) if self.selector is not None else ())
 
     def text(self) -> str:
         """For people."""
@@ -96,12 +108,13 @@ class Plan:
                 *(f"  {one.name:<12} {one.words}" for one in self.participants),
                 "next",
                 *(f"  {edge}" for edge in self.speakers),
+                *([f"  {'picked by':<12} {self.selector.words}"] if self.selector is not None else []),
                 f"stop      {', '.join(self.stop) or 'by limits alone'}",
                 f"limits    {self.limits_in_words}",
                 f"cost      {cost}",
                 f"files     {', '.join(self.files) or 'none'}",
                 f"asks      {', '.join(self.asks_people) or 'nobody: it runs without a person'}",
-                *(f"missing   {one.name}: {one.missing}" for one in self.participants if one.missing),
+                *(f"missing   {one.name}: {one.missing}" for one in self._asked if one.missing),
             ]
         )
 
@@ -122,21 +135,24 @@ def plan_of(loaded: Loaded, no_box: Mapping[str, str]) -> Plan:
     """The plan of a chat file that was read; `no_box` says of whom the sandbox is missing, and why."""
     chat, file = loaded.chat, loaded.spec.chat
     models = {p.name: _model(p, chat) for p in chat.participants if isinstance(p, Assistant)}
-    most, why = most_usd(chat, [m if isinstance(m, Model) else None for m in models.values()])
-    graph = getattr(file.speakers, "graph", None)
+    picks = chat.speakers if isinstance(chat.speakers, Selector) else None
+    picked_by = _resolved(picks.model or chat.model, picks.part, chat) if picks is not None else None
+    asked = [*models.values(), *([picked_by] if picked_by is not None else [])]
+    most, why = most_usd(chat, [m if isinstance(m, Model) else None for m in asked])
     return Plan(
         chat=chat.name,
         task=loaded.task,
         participants=tuple(
             _planned(p.name, p, chat, models.get(p.name, no_box.get(p.name))) for p in chat.participants
         ),
-        speakers=tuple(graph) if graph is not None else ("round robin: everybody in turn",),
+        speakers=_next(file, chat),
         stop=tuple(f"{entry.id} ({entry.outcome})" for entry in file.stop),
         limits=chat.limits.given() if chat.limits is not None else {},
         limits_in_words=chat.limits.words() if chat.limits is not None else "",
         most_usd=most,
         most_usd_why=why,
         files=tuple(str(path) for _, path in loaded.spec.files),
+        selector=_selector(picks, picked_by, chat) if picks is not None else None,
     )
 
 
@@ -153,15 +169,40 @@ def most_usd(chat: Chat, models: Sequence[Model | None]) -> tuple[float | None, 
     return None, "not bounded in dollars: set limits.usd, or limits.tokens with models that have a price"
 
 
+def _next(file: ChatFile, chat: Chat) -> tuple[str, ...]:
+    """Who speaks next, in words."""
+    if isinstance(file.speakers, GraphSection):
+        return file.speakers.graph
+    if not isinstance(chat.speakers, Selector):
+        return ("round robin: everybody in turn",)
+    again = "anybody may" if chat.speakers.repeats else "nobody may"
+    return (f"selector: a model picks by the last {chat.speakers.last} messages; {again} speak twice in a row",)
+
+
 def _model(assistant: Assistant, chat: Chat) -> Model | str:
     """The model an assistant would ask, or what is missing for that."""
     wanted = assistant.model if assistant.model is not None else chat.model
+    return _resolved(wanted, assistant.part or assistant.name, chat)
+
+
+def _resolved(wanted: Asked | None, part: str, chat: Chat) -> Model | str:
     if wanted is None:
         return "it has no model"
     try:
-        return resolve(wanted, part=assistant.part or assistant.name, playbooks=chat.playbooks)
+        return resolve(wanted, part=part, playbooks=chat.playbooks)
     except ModelError as error:
         return str(error)
+
+
+def _selector(picks: Selector, ready: Model | str | None, chat: Chat) -> Planned:
+    if isinstance(ready, Model):
+        return Planned("selector", "selector", ready.name, ready.kind, ready.price is not None)
+    return Planned("selector", "selector", _called(picks.model or chat.model), missing=ready or "")
+
+
+def _called(wanted: Asked | None) -> str:
+    """The name of a model that is not ready."""
+    return wanted if isinstance(wanted, str) else str(getattr(wanted, "model", "none"))
 
 
 def _planned(name: str, participant: object, chat: Chat, ready: Model | str | None) -> Planned:
@@ -170,8 +211,7 @@ def _planned(name: str, participant: object, chat: Chat, ready: Model | str | No
         return Planned(name, "assistant", ready.name, ready.kind, ready.price is not None)
     if isinstance(participant, Assistant):
         wanted = participant.model if participant.model is not None else chat.model
-        called = wanted if isinstance(wanted, str) else str(getattr(wanted, "model", "none"))
-        return Planned(name, "assistant", called, missing=ready or "")
+        return Planned(name, "assistant", _called(wanted), missing=ready or "")
     if isinstance(participant, Executor):
         box = _box(participant)
         return Planned(name, "executor", missing=ready or "", runs_code_from=participant.runs_code_from, sandbox=box)

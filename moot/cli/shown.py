@@ -22,6 +22,7 @@ from moot.chats.marks import mark, place
 from moot.chats.notes import Note
 from moot.chats.story import Story
 from moot.chats.telling import Block, Telling
+from moot.chats.words import how_chosen
 from moot.cli.clip import clip
 from moot.cli.words import count, few, seconds, size, spent, tokens
 from moot.termination.limits import Limits
@@ -116,9 +117,7 @@ def task(text: str) -> RenderableType:
 def chosen(choice: SpeakerSelected) -> RenderableType:
     """Who speaks next, and why."""
     names = ", ".join(clean_line(n, 40) for n in choice.chosen)
-    how = choice.policy if choice.attempts == 1 else f"{choice.policy}, {choice.attempts} tries"
-    if choice.fallback:
-        how += f", fallback {choice.fallback}"
+    how = how_chosen(choice)
     words = Text.assemble(
         "next: ", (names, "bold"), f"  because {clean_line(choice.reason)} ({clean_line(how, 80)})", style="dim"
     )
