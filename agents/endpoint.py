@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from autogen_core.models import ChatCompletionClient
 
 from moot.agents.openai_options import OPENAI_URL, created_with, openai_url
-from moot.agents.providers import PROVIDERS, Kind
+from moot.agents.providers import PROVIDERS, Kind, bare_url
 
 USUAL = {"openai": urlsplit(OPENAI_URL).hostname, "anthropic": "api.anthropic.com"}
 """The hosts that a provider's own name stands for."""
@@ -41,7 +41,7 @@ class Endpoint:
     @property
     def named(self) -> bool:
         """Whether the provider's name stands for this address, by itself or because the environment says so."""
-        return self.kind != "openai" or self.usual or self.url == openai_url().rstrip("/")
+        return self.kind != "openai" or self.usual or self.url == bare_url(openai_url())
 
     @property
     def name(self) -> str:
@@ -73,9 +73,4 @@ def endpoint_of(client: ChatCompletionClient) -> Endpoint | None:
     model = deployment if kind == "azure" and deployment else created_with(inner).get("model")
     url = getattr(sdk, "base_url", None) or getattr(getattr(sdk, "_client", None), "base_url", "")
     key = getattr(sdk, "api_key", None)
-    return Endpoint(kind, str(model), _bare(str(url)), key if isinstance(key, str) else "")
-
-
-def _bare(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+    return Endpoint(kind, str(model), bare_url(str(url)), key if isinstance(key, str) else "")

@@ -25,7 +25,14 @@ class TapeError(ModelError):
 
 
 class ModelFault(ModelError):
-    """A model was asked and did not answer as it should. The same request may be answered another time."""
+    """A model was asked and did not answer as it should. The same request may be answered another time.
+
+    `elsewhere`: no such model was found there, so another name or address may be meant.
+    """
+
+    def __init__(self, words: str, *, elsewhere: bool = False) -> None:
+        super().__init__(words)
+        self.elsewhere = elsewhere
 
 
 class ModelRefused(ModelFault):

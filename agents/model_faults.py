@@ -53,18 +53,18 @@ def explained(error: Exception, endpoint: Endpoint | None) -> Exception:
         return error
     chain = _chain(error)
     if any(isinstance(one, WebPage) for one in chain):
-        return ModelRefused(f"{endpoint.name} answers with a web page: that address is no model's{_better(endpoint)}")
+        page = f"{endpoint.name} answers with a web page: that address is no model's{_better(endpoint)}"
+        return ModelRefused(page, elsewhere=True)
     status = next((s for one in chain if isinstance(s := getattr(one, "status_code", None), int) and s >= 400), None)
     if status is not None:
         return _of_status(status, _quoted(error, endpoint), endpoint)
     if any(_kind(one) == "timeout" for one in chain):
         return ModelFault(f"{endpoint.name} did not answer in time")
     if any(_kind(one) == "nobody" for one in chain):
-        return ModelFault(_nobody(endpoint))
+        return ModelFault(_nobody(endpoint), elsewhere=True)
     if any(isinstance(one, _NO_REPLY) for one in chain):
-        return ModelFault(
-            f"{endpoint.name} sent something that is no reply of the protocol it is asked in{_better(endpoint)}"
-        )
+        other = f"{endpoint.name} sent something that is no reply of the protocol it is asked in{_better(endpoint)}"
+        return ModelFault(other, elsewhere=bool(_better(endpoint)))
     if any(type(one).__module__.partition(".")[0] in _LIBRARIES for one in chain):
         return ModelFault(f"the connection to {endpoint.name} broke off: {_quoted(chain[-1], endpoint)}")
     return error
@@ -92,7 +92,7 @@ def _of_status(status: int, words: str, endpoint: Endpoint) -> ModelFault:
     if status == 403:
         return ModelRefused(f"{endpoint.name} may not be used with this key (403){said}")
     if status in (404, 405):
-        return ModelRefused(_not_there(status, words, endpoint))
+        return ModelRefused(_not_there(status, words, endpoint), elsewhere=True)
     if status == 429 and re.search("quota|billing|credit", words):
         return ModelRefused(f"{endpoint.name} has nothing left to spend (429){said}")
     if status == 429:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from moot.agents.errors import ModelError
 
@@ -75,6 +76,12 @@ PROVIDERS: Mapping[Kind, Provider] = {
         ("AZURE_OPENAI_ENDPOINT", "OPENAI_API_VERSION"),
     ),
 }
+
+
+def bare_url(url: str) -> str:
+    """An address without user, password, query and last slash, fit to be shown."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
 
 
 def provider_named(model: str) -> Provider | None:

@@ -36,7 +36,7 @@ async def refuse_pages(response: Answered) -> None:
     """For a client's response hooks. Raises WebPage; errors keep their own status."""
     kind = response.headers.get("content-type", "")
     if response.status_code < 400 and kind.lstrip().lower().startswith("text/html"):
-        raise WebPage("answered with a web page")
+        raise WebPage("answered with a web page", elsewhere=True)
 
 
 def watch_for_pages(client: ChatCompletionClient) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from typing import NoReturn
 
 
@@ -14,6 +15,10 @@ def main() -> NoReturn:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="replace")  # a terminal that knows no Unicode shows question marks
+    if not sys.warnoptions and not os.environ.get("MOOT_DEBUG"):
+        warnings.simplefilter(
+            "ignore"
+        )  # they are for those who write programs; who runs a chat can do nothing about them
     code = _answer()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is decided how this ends
     for stream in (sys.stdout, sys.stderr):

@@ -16,6 +16,7 @@ from moot.cli import (
     fork_verb,
     journal_verbs,
     keeping_verbs,
+    models_verbs,
     outside_verbs,
     people_verbs,
     replay_verb,
@@ -41,6 +42,9 @@ inbox = typer.Typer(
     help="Questions of runs to people: what waits, and what is decided.",
     no_args_is_help=True,
     epilog="Example: moot inbox list",
+)
+models = typer.Typer(
+    help="Which models can be asked, and whether they answer.", no_args_is_help=True, epilog="Example: moot models list"
 )
 sandbox = typer.Typer(
     help="The containers that code runs in.", no_args_is_help=True, epilog="Example: moot sandbox build"
@@ -101,6 +105,10 @@ runs.command("list", epilog="Example: moot runs list --json")(journal_verbs.list
 runs.command("show", epilog="Example: moot runs show 1m7xb25vxcc --turn 3")(journal_verbs.show_run)
 runs.command("search", epilog="Example: moot runs search 'least squares' --limit 5")(keeping_verbs.search)
 runs.command("rm", epilog="Example: moot runs rm --finished --older-than 30d")(keeping_verbs.remove)
+models.command("list", epilog="Example: moot models list --json")(models_verbs.list_models)
+models.command("test", epilog="Example: moot models test --base-url http://localhost:11434/v1 --model llama3.2")(
+    models_verbs.ask
+)
 sandbox.command(epilog="Example: moot sandbox build --base slim")(sandbox_verbs.build)
 sandbox.command(epilog="Example: moot sandbox check --image moot/python:1")(sandbox_verbs.check)
 sandbox.command(epilog="Example: moot sandbox prune")(sandbox_verbs.prune)
@@ -113,4 +121,5 @@ inbox.command("reject", epilog="Example: moot inbox reject 1m7xb25vxcc q1 'It wr
 inbox.command("respond", epilog="Example: moot inbox respond 1m7xb25vxcc q1 'The second table'")(people_verbs.respond)
 app.add_typer(inbox, name="inbox", rich_help_panel=_TALKING)
 app.add_typer(runs, name="runs", rich_help_panel=_LOOKING)
+app.add_typer(models, name="models", rich_help_panel=_MACHINE)
 app.add_typer(sandbox, name="sandbox", rich_help_panel=_MACHINE)
