@@ -13,9 +13,8 @@ from autogen_core import CancellationToken
 from moot.agents.effects import ask
 from moot.agents.json_text import digest_of
 from moot.agents.questions import Decision, Question
+from moot.termination.transcript import DECISION
 
-DECISION = "decision"
-"""Under this name the metadata of a person's message says what they decided: no model can write there."""
 _WORDS = {"approve": "APPROVED", "reject": "REJECTED"}
 
 

@@ -216,7 +216,7 @@ class Attempt:
             self._record(
                 RequestAsked(
                     id=f"q{self._state.requests.asked + 1}", key=key, kind=question.kind, digest=question.digest,
-                    payload=dict(question.payload), allow=question.allow,
+                    payload=dict(question.payload), ask=question.ask, allow=question.allow,
                 ),
                 key,
             )  # fmt: skip

@@ -61,12 +61,12 @@ async def post(run: str, command: Command, store: Where = None) -> int:
             found = await _questions(kept, name)
             if found.has(command):
                 return 0
-            _check(name, found.refusal(command.request, command.decision, command.digest))
+            _check(name, found.refusal(command))
         number = await kept.post(name, command.model_dump_json())
         if isinstance(command, Decide):  # somebody else may have posted between the look and the post
             found = await _questions(kept, name)
             if not found.has(command):
-                _check(name, found.refusal(command.request, command.decision, command.digest))
+                _check(name, found.refusal(command))
         return number
 
 

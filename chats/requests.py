@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from moot.agents.edits import editable, fits, same
 from moot.chats.commands import Command, Decide
 from moot.chats.event_types import RequestAsked, RequestDecided
 
@@ -16,18 +17,22 @@ class Request:
     id: str
     """Unique in its run: `q1`, `q2`, ..."""
     kind: str
-    """`input`, `code`, `tool`, or `doubt`: whether to make an effect again of which nobody knows what became."""
+    """`input`, `code`, `tool`, `message`, or `doubt`: whether to make an effect again of which nobody knows what
+    became.
+    """
     participant: str
     turn: int
     payload: Mapping[str, object]
-    """What is decided about: a prompt, a block of code, a tool and its arguments."""
+    """What is decided about: a prompt, a block of code, a tool and its arguments, what somebody said."""
     digest: str
     allow: tuple[str, ...]
-    """What may be decided: `approve`, `reject`, `respond`."""
+    """What may be decided: `approve`, `edit`, `reject`, `respond`."""
     asked: float
     """Seconds since the epoch."""
     key: str
     """Where in the turn it was asked."""
+    ask: str = "anyone"
+    """Who is asked: a person at the table, or anyone."""
 
 
 @dataclass(slots=True)
@@ -43,7 +48,7 @@ class Requests:
         self.asked += 1
         self.open[data.id] = Request(
             id=data.id, kind=data.kind, participant=participant, turn=turn, payload=data.payload, digest=data.digest,
-            allow=data.allow, asked=ts, key=data.key,
+            allow=data.allow, asked=ts, key=data.key, ask=data.ask,
         )  # fmt: skip
 
     def decide(self, data: RequestDecided) -> Request | None:
@@ -53,35 +58,57 @@ class Requests:
 
     def take(self, command: Command | None) -> None:
         """Take in a decision that was posted and that no driver has seen yet."""
-        if isinstance(command, Decide) and self.refusal(command.request, command.decision, command.digest) is None:
+        if isinstance(command, Decide) and self.refusal(command) is None:
             self.decide(
                 RequestDecided(
                     id=command.request, decision=command.decision, text=command.text, by=command.by,
-                    digest=command.digest,
+                    edited=command.edited, digest=command.digest,
                 )
             )  # fmt: skip
 
     def has(self, command: Decide) -> bool:
         """Whether just this was decided already."""
         before = self.decided.get(command.request)
-        return before is not None and (before.decision, before.text) == (command.decision, command.text)
+        return before is not None and said_in(before) == said_in(command)
 
     def drop(self, turn: int) -> None:
         """The turn is over: nobody waits for what it still asked."""
         for name in [name for name, request in self.open.items() if request.turn == turn]:
             del self.open[name]
 
-    def refusal(self, id: str, decision: str, digest: str) -> str | None:
+    def refusal(self, command: Decide) -> str | None:
         """Why a decision cannot be taken, None where it can."""
-        if (before := self.decided.get(id)) is not None:
+        name = command.request
+        if (before := self.decided.get(name)) is not None:
             who = f" by {before.by}" if before.by else ""
-            return f"{id} was decided already: {before.decision}{who}"
-        request = self.open.get(id)
+            return f"{name} was decided already: {before.decision}{who}"
+        request = self.open.get(name)
         if request is None:
             waiting = f"; what waits: {', '.join(self.open)}" if self.open else "; nothing waits"
-            return f"there is no question {id!r}{waiting}"
-        if request.digest != digest:
-            return f"{id} asks about something else than what was decided: look at it again"
-        if decision not in request.allow:
-            return f"{id} takes {' or '.join(request.allow)}, not {decision}"
-        return None
+            return f"there is no question {name!r}{waiting}"
+        if request.digest != command.digest:
+            return f"{name} asks about something else than what was decided: look at it again"
+        if command.decision not in request.allow:
+            return f"{name} takes {' or '.join(request.allow)}, not {command.decision}"
+        return unfit(request, command)
+
+
+def said_in(decided: Decide | RequestDecided) -> tuple[str, str, str]:
+    """What a decision says, whoever takes it: the same twice is the same decision."""
+    return decided.decision, decided.text, decided.edited
+
+
+def unfit(request: Request, command: Decide) -> str | None:
+    """Why a decision that is allowed says too little or too much, None where it does not."""
+    if command.decision == "respond" and not command.text.strip():
+        return f"an answer to {request.id} needs some text"
+    if command.decision != "edit":
+        return f"only an edit of {request.id} takes an edited text" if command.edited else None
+    shown = editable(request.kind, request.payload)
+    if shown is None:
+        return f"{request.id} shows nothing that can be edited"
+    if (why := fits(request.kind, command.edited)) is not None:
+        return f"what was made of {request.id} does not fit: {why}"
+    if same(request.kind, shown, command.edited):
+        return f"the edit of {request.id} changes nothing: approve it as it is"
+    return None

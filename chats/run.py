@@ -124,8 +124,9 @@ class Run:
         """The questions that wait for a person, oldest first. `decide` answers them."""
         return [*self._table.state.requests.open.values()]
 
-    async def decide(self, request: str, decision: Verdict, text: str = "", *, by: str = "") -> None:
-        """Answer a question of this run: `approve`, `reject` with a reason, `respond` with an answer.
+    async def decide(self, request: str, decision: Verdict, text: str = "", *, by: str = "", edited: str = "") -> None:
+        """Answer a question of this run: `approve`, `edit` with what stands in place of what was shown (`edited`: the
+        program, the arguments as JSON, the message), `reject` with a reason, `respond` with an answer.
 
         Where the run waits it is to be opened again (`open_run`). Raises UserError where it cannot be taken.
         """
@@ -135,7 +136,7 @@ class Run:
         if self._owns_store and self._closed:
             where, _ = open_store(getattr(where, "path", None))
         try:
-            command = Decide(request=request, decision=decision, text=text, by=by, digest=digest)
+            command = Decide(request=request, decision=decision, text=text, by=by, edited=edited, digest=digest)
             await post(self.id, command, where)
         finally:
             if where is not self._table.store:

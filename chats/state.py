@@ -226,7 +226,7 @@ class State:
     def _decided(self, data: RequestDecided) -> None:
         request = self.requests.decide(data)
         if request is not None:
-            decision = Decision(data.decision, data.text, data.by)
+            decision = Decision(data.decision, data.text, data.by, data.edited)
             recorded = (self.open.get(request.turn) or self.choice()).recorded
             recorded[request.key] = recorded[request.key]._replace(state="decided", result=decision)
 

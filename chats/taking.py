@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from autogen_agentchat.messages import TextMessage
 
+from moot.agents.edits import difference, editable
 from moot.chats.commands import Command, Decide, End, Pause, Say, read_command
 from moot.chats.errors import did_you_mean
 from moot.chats.event_types import CommandRefused, HumanSaid, PauseAsked, RequestDecided, StopAsked
@@ -29,14 +30,26 @@ def taken(state: State, number: int, posted: str) -> Taken:
         case Say(by=by, text=text, to=to):
             source = by if by and by not in state.transcript.participants else "user"
             return HumanSaid(command=number, by=by, to=to, message=TextMessage(content=text, source=source))
-        case Decide(by=by, request=request, decision=decision, text=text, digest=digest):
-            return RequestDecided(command=number, by=by, id=request, decision=decision, text=text, digest=digest)
+        case Decide():
+            return _decided(state, number, command)
+
+
+def _decided(state: State, number: int, command: Decide) -> RequestDecided:
+    """The decision, with what an edit changes."""
+    diff = ""
+    if command.decision == "edit":
+        request = state.requests.open[command.request]
+        diff = difference(request.kind, editable(request.kind, request.payload) or "", command.edited)
+    return RequestDecided(
+        command=number, by=command.by, id=command.request, decision=command.decision, text=command.text,
+        edited=command.edited, diff=diff, digest=command.digest,
+    )  # fmt: skip
 
 
 def refused(state: State, command: Command) -> str | None:
     """Why a command changes nothing in the run as it stands, if so."""
     if isinstance(command, Decide):
-        return state.requests.refusal(command.request, command.decision, command.digest)
+        return state.requests.refusal(command)
     return _unheard(state, command) if isinstance(command, Say) else None
 
 

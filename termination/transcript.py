@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # only typing needs AutoGen here, and checking a chat file should not pay for its import
     from autogen_agentchat.messages import BaseChatMessage
+
+DECISION = "decision"
+"""Under this name the metadata of a person's message says what they decided; no words of a model get there."""
+APPROVED = ("approve", "edit")
+"""The decisions that approve: as it is, or edited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,13 @@ class Turn:
         """The exit code of the turn's last block of code, None where it ran none."""
         return self.code_runs[-1].exit_code if self.code_runs else None
 
+    @property
+    def decision(self) -> str:
+        """What a person decided with it: `approve`, `edit`, `reject`, `respond`; empty where nobody decided anything.
+        Trust it of people alone: an agent with code of its own can write what it likes.
+        """
+        return str(self.message.metadata.get(DECISION, ""))
+
 
 @dataclass(slots=True, weakref_slot=True)
 class Transcript:
@@ -53,6 +66,8 @@ class Transcript:
     _searched: int = field(default=0, init=False, repr=False, compare=False)
     _code_run: CodeRun | None = field(default=None, init=False, repr=False, compare=False)
     """The latest of the turns searched so far: a rule that asks after every turn must not read all of them again."""
+    _decisions: Counter[tuple[str, str]] = field(default_factory=Counter, init=False, repr=False, compare=False)
+    """How often each participant decided what, in the turns searched so far."""
 
     @property
     def turns(self) -> int:
@@ -78,8 +93,18 @@ class Transcript:
     @property
     def last_code_run(self) -> CodeRun | None:
         """The latest block of code that was to be run, in whatever turn."""
+        self._search()
+        return self._code_run
+
+    def decided(self, participant: str, decision: str) -> int:
+        """How often that person has decided so."""
+        self._search()
+        return self._decisions[participant, decision]
+
+    def _search(self) -> None:
         for turn in self.history[self._searched :]:
             if turn.code_runs:
                 self._code_run = turn.code_runs[-1]
+            if decision := turn.decision:
+                self._decisions[turn.participant, decision] += 1
         self._searched = len(self.history)
-        return self._code_run
