@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from moot.agents.errors import ModelError, ModelFault, ModelRefused
 from moot.agents.journalled_client import JournalledClient
 from moot.agents.models import Model, ModelKind, ModelSpec, resolve
@@ -42,6 +40,9 @@ _THINKING = ("o1", "o3", "o4", "gpt-5", "r1")
 """How the families of models begin that are known to think first."""
 _FINAL = (401, 403, 404)
 """No key, no right, no such model: another choice would end in just the same way."""
+_NOT_WHOLE = "was cut off before it had answered"
+_CUT_OFF = "LengthFinishReasonError"
+"""What OpenAI's client raises then, where it was asked for a form."""
 _UNFIT = (400, 422)
 """How servers answer that do not know the form that was asked for."""
 
@@ -196,16 +197,17 @@ class _Asked:
         if isinstance(found, Picked):
             return found
         self.cut_off = result.finish_reason == "length"
-        self._again(Wrong("was cut off before it answered") if self.cut_off else found, text)
+        self._again(Wrong(_NOT_WHOLE) if self.cut_off else found, text)
         return None
 
     def failed(self, error: Exception, wanted: object) -> None:
         """What becomes of it when the call raised."""
         if self.unfit(error, wanted):
             return
-        if isinstance(error, ValidationError) or type(error).__name__ == "LengthFinishReasonError":
-            self.cut_off = not isinstance(error, ValidationError)
-            self._again(Wrong("gave no JSON object with a next speaker"), "")
+        kinds = {type(one).__name__ for one in _chain(error)}
+        if kinds & {"ValidationError", _CUT_OFF}:  # OpenAI's client checks the form itself, and keeps the answer
+            self.cut_off = _CUT_OFF in kinds
+            self._again(Wrong(_NOT_WHOLE if self.cut_off else "gave no JSON object with a next speaker"), "")
             return
         self.over = True
         self.wrong.append(f"failed ({clean_line(f'{type(error).__name__}: {error}', 200)})")
@@ -240,10 +242,16 @@ def _final(error: Exception) -> bool:
 
 def _status(error: BaseException) -> int | None:
     """The HTTP status that is behind it, if any: clients say so themselves, or what they wrap does."""
-    status = getattr(error, "status_code", None)
-    if isinstance(status, int) or error.__cause__ is None:
-        return status if isinstance(status, int) else None
-    return _status(error.__cause__)
+    return next((s for one in _chain(error) if isinstance(s := getattr(one, "status_code", None), int)), None)
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error, and those it came from."""
+    found, at = [error], error.__cause__
+    while at is not None and at not in found:
+        found.append(at)
+        at = at.__cause__
+    return found
 
 
 def _least_recent(may: Sequence[str], spoken: Mapping[str, Record]) -> str:
