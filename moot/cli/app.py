@@ -88,7 +88,7 @@ app.command(epilog="Example: moot pause 1m7xb25vxcc   then   moot resume 1m7xb25
 app.command(epilog="Example: moot stop 1m7xb25vxcc --now --reason 'wrong data'", rich_help_panel=_TALKING)(
     outside_verbs.stop
 )
-app.command(epilog="Example: moot init research my-chat", rich_help_panel=_WRITING)(chat_verbs.init)
+app.command(epilog="Example: moot init debate my-debate", rich_help_panel=_WRITING)(chat_verbs.init)
 app.command(epilog="Example: moot validate chat.yaml", rich_help_panel=_WRITING)(chat_verbs.validate)
 app.command(epilog="Example: moot plan chat.yaml --set inputs.x=weight", rich_help_panel=_WRITING)(chat_verbs.plan)
 app.command(epilog="Example: moot schema > moot.schema.json", rich_help_panel=_WRITING)(chat_verbs.schema)

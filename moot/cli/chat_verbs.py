@@ -11,6 +11,8 @@ import typer
 from moot.cli.completable import templates
 from moot.cli.options import ChatNamed, Json, Model, SandboxKind, SandboxOption, Set
 
+_WHICH = "Which one: approval, critique, debate, research or research-group."
+
 
 class Schema(StrEnum):
     """Of what."""
@@ -20,7 +22,7 @@ class Schema(StrEnum):
 
 
 def init(
-    template: Annotated[str, typer.Argument(help="Which template.", autocompletion=templates)] = "research",
+    template: Annotated[str, typer.Argument(help=_WHICH, autocompletion=templates)] = "research",
     folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Where to; else a folder of its name.")] = None,
 ) -> None:
     """Copy a template into a folder of yours. Never overwrites anything."""
