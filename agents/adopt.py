@@ -15,12 +15,14 @@ agent is not copied: it speaks in one run at a time.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from autogen_agentchat.agents import AssistantAgent, BaseChatAgent, CodeExecutorAgent, UserProxyAgent
 from autogen_agentchat.base import ChatAgent
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, MessageFactory
 from autogen_agentchat.tools import AgentTool
+from autogen_core.models import ChatCompletionClient
 from autogen_core.tools import BaseTool, FunctionTool, StaticStreamWorkbench, Workbench
 
 from moot.agents.context import JournalContext
@@ -49,8 +51,16 @@ _READS_TERMINAL = "cancellable_input"
 """AutoGen's function for a `UserProxyAgent` that was given none."""
 
 
-def adopt(agent: ChatAgent, model: Model | None = None, tools: ToolPolicy = _NO_POLICY) -> Seat:
-    """A seat for any AutoGen `ChatAgent`. `model` says what its client is, where that is known (name, kind, price)."""
+def adopt(
+    agent: ChatAgent,
+    model: Model | None = None,
+    tools: ToolPolicy = _NO_POLICY,
+    *,
+    before: Callable[[ChatCompletionClient], ChatCompletionClient] | None = None,
+) -> Seat:
+    """A seat for any AutoGen `ChatAgent`. `model` says what its client is, where that is known (name, kind, price), and
+    `before` what an `AssistantAgent` asks instead of it: a client that asks the one it is given, each time an effect.
+    """
     if isinstance(agent, ExecutorAgent):
         return Seat(agent.name, agent, works=agent)
     if isinstance(agent, HumanAgent):
@@ -63,6 +73,8 @@ def adopt(agent: ChatAgent, model: Model | None = None, tools: ToolPolicy = _NO_
     known = model or _own_model(agent)
     making = _Adoption(tools)
     twin = making.twin(agent, "", known)
+    if before is not None and isinstance(twin, AssistantAgent):
+        twin._model_client = before(twin._model_client)
     seat = Seat(
         agent.name, twin, contexts=making.contexts, messages=making.messages, executors=making.executors
     )  # fmt: skip

@@ -7,6 +7,7 @@ The tree:
     ├── TapeError         a tape cannot be read or written, or has no reply to what is asked (who recorded it)
     └── ModelFault        a model was asked and did not answer as it should; asked again it may
         └── ModelRefused  and it would not the next time either (who chose the model, its address or its key)
+            └── UnusableReply  it was told what was wrong with its reply and did not mend it
 """
 
 from __future__ import annotations
@@ -37,3 +38,7 @@ class ModelFault(ModelError):
 
 class ModelRefused(ModelFault):
     """A request that will not be answered, however often it is made: somebody has to put something right first."""
+
+
+class UnusableReply(ModelRefused):
+    """A model did not keep to the form of its replies, or to its tools, though it was told what was wrong."""

@@ -83,6 +83,8 @@ class Seat:
     model_kind: ModelKind | None = None
     made_client: ChatCompletionClient | None = None
     """The model client that was made for this seat and goes with it; one of the user's own is theirs to close."""
+    says: Callable[[BaseChatMessage], BaseChatMessage] | None = None
+    """How what the agent replies is said in the chat, where that is another message."""
     _stale: bool = False
     """Whether the agent is to be given `state` back before it speaks: an attempt failed, the process is a new one, or
     its turn was served from the journal.
@@ -135,8 +137,9 @@ class Seat:
                 hear(item)
         if reply is None:
             raise RuntimeError(f"{self.name} gave no response")
-        check_written(self.name, reply.chat_message)
-        return reply.chat_message
+        said = reply.chat_message if self.says is None else self.says(reply.chat_message)
+        check_written(self.name, said)
+        return said
 
     async def _whole_turn(self, inbox: Sequence[BaseChatMessage], token: CancellationToken, hear: Hear) -> WholeTurn:
         if self.keeps_state and not self.state:
