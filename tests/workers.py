@@ -30,7 +30,7 @@ def together(place: Path, *, alone: bool) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    cache = item.config.cache
+    cache: pytest.Cache | None = getattr(item.config, "cache", None)  # missing with -p no:cacheprovider
     if "PYTEST_XDIST_WORKER" not in os.environ or cache is None:
         return (yield)
     with together(cache.mkdir("workers"), alone=item.get_closest_marker("alone") is not None):
