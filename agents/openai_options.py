@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from autogen_core.models import ChatCompletionClient
+
+from moot.agents.providers import bare_url
 
 CAPS = ("max_completion_tokens", "max_tokens")
 """What a cap on the reply is called: by OpenAI now, and by OpenAI once and every compatible server."""
@@ -70,6 +71,6 @@ def _cap(client: ChatCompletionClient) -> str:
     version = getattr(getattr(client, "_client", None), "_api_version", None)
     if isinstance(version, str):
         return CAPS[0] if version >= AZURE_NEWER_CAP else CAPS[1]
-    url = getattr(getattr(client, "_client", None), "base_url", None)
-    at_openai = getattr(url, "host", None) in {urlsplit(place).hostname for place in (OPENAI_URL, openai_url())}
+    url = bare_url(str(getattr(getattr(client, "_client", None), "base_url", "")))
+    at_openai = url in {OPENAI_URL, bare_url(openai_url())}
     return CAPS[0] if at_openai or str(created_with(client).get("model")).startswith(_NEWER) else CAPS[1]

@@ -6,8 +6,6 @@ from typing import Protocol
 
 from autogen_core.models import ChatCompletionClient
 
-from moot.agents.errors import ModelRefused
-
 
 class Answered(Protocol):
     """The part of an `httpx` response (or `httpx2`: OpenAI's library has its own) that tells a page from a reply."""
@@ -28,15 +26,15 @@ class Headers(Protocol):
         """The value, or the default."""
 
 
-class WebPage(ModelRefused):
-    """What answered is not a model."""
+class WebPage(Exception):
+    """What answered is not a model. Whoever knows which was asked says so."""
 
 
 async def refuse_pages(response: Answered) -> None:
     """For a client's response hooks. Raises WebPage; errors keep their own status."""
     kind = response.headers.get("content-type", "")
     if response.status_code < 400 and kind.lstrip().lower().startswith("text/html"):
-        raise WebPage("answered with a web page", elsewhere=True)
+        raise WebPage("answered with a web page")
 
 
 def watch_for_pages(client: ChatCompletionClient) -> None:

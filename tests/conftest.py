@@ -2,12 +2,13 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from urllib.parse import quote
 
 import pytest
 
+from moot.agents.providers import PROVIDERS
 from moot.sandbox.owner import LABEL_OWNER, Owner, this_process
 from scripts.machine import engine
 from tests.model_servers import BrokenModels, Missing, ScriptedModels, broken, scripted
@@ -86,3 +87,20 @@ def broken_models(breaking_server: BrokenModels) -> BrokenModels:
     """A server on loopback that breaks as it is told; `tests/model_servers.py` says how."""
     breaking_server.forget()
     return breaking_server
+
+
+@pytest.fixture
+def environment() -> Iterator[Callable[..., None]]:
+    """Sets variables of the environment for this test: `environment(OPENAI_API_KEY=...)`. Of this machine's own none is
+    seen that says which models can be asked.
+    """
+    kept = dict(os.environ)
+    for name in [name for one in PROVIDERS.values() for name in (*one.variables, one.address) if name]:
+        os.environ.pop(name, None)
+
+    def given(**variables: str) -> None:
+        os.environ.update(variables)
+
+    yield given
+    os.environ.clear()
+    os.environ.update(kept)
