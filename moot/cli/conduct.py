@@ -20,6 +20,7 @@ from moot.cli.exit_codes import ExitCode, exit_code
 
 if TYPE_CHECKING:
     from moot.chats.run import Run
+    from moot.chats.state import Status
 
 T = TypeVar("T")
 AFTER_TURN = "stopping after this turn; Ctrl-C again stops now"
@@ -41,8 +42,9 @@ class Interrupted(Exception):
 class Conducted:
     """A run that is over or was left, and its story."""
 
-    run: Run
+    run: str
     short: str
+    status: Status
     story: Story
     interrupted: bool
 
@@ -58,6 +60,8 @@ class Interrupts:
         """Called at any moment when the process is about to be left in the middle of everything."""
         self.code = ExitCode.INTERRUPTED
         """With what it is left then."""
+        self.deaf = False
+        """Whether a program of the user's has the terminal: Ctrl-C is meant for that one."""
 
     @contextlib.contextmanager
     def watched(self, *, to_the_end: bool = False) -> Iterator[None]:
@@ -84,6 +88,8 @@ class Interrupts:
         self.code, self.act = code, lambda _: None
 
     def _came(self, loop: asyncio.AbstractEventLoop, steps: int) -> None:
+        if self.deaf and steps == 1:
+            return
         before, self.asked = self.asked, max(self.asked + 1, steps)
         if before >= 2:  # it hangs: leave, the watchdogs of the sandbox and the lease do the rest
             with contextlib.suppress(Exception):
@@ -110,10 +116,14 @@ def _cancel(task: asyncio.Future[T]) -> None:
 
 
 class Conductor:
-    """One run, its display, and what the user asks for meanwhile."""
+    """One run, its display, and what the user asks for meanwhile. A run that was left waiting can be conducted again:
+    its story goes on.
+    """
 
     def __init__(self, display: Display, interrupts: Interrupts, store: Store, past: Past = NO_PAST) -> None:
         self._display, self._interrupts, self._store, self._past = display, interrupts, store, past
+        self.seen = 0
+        """The last event that was told."""
         self._story = Story("")
         self._called = ""
         self._run: Run | None = None
@@ -122,7 +132,9 @@ class Conductor:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def conduct(self, begin: Callable[[], Awaitable[Run]]) -> Conducted:
-        """Begin a run and see it to its end. Raises what kept it from going on, and Interrupted before it began."""
+        """Begin a run and see it to its end, or until it is left. Raises what kept it from going on, and Interrupted
+        before it began.
+        """
         self._interrupts.act = self._asked
         self._starting = asyncio.ensure_future(self._begin(begin))
         try:
@@ -152,11 +164,10 @@ class Conductor:
                 self._display.notice("the sandbox does not answer; it ends by itself")
             if run.status == "finished":
                 self._interrupts.over(exit_code(run.outcome, run.cause))
-            self._display.end(self._story)
         finally:
             self._display.close()
         interrupted = bool(self._interrupts.asked) and run.status != "finished"
-        return Conducted(run, self._called, self._story, interrupted)
+        return Conducted(run.id, self._called, run.status, self._story, interrupted)
 
     def _from_here(self, run: Run, error: Exception | None = None) -> str:
         """What can be done with a run that could not be driven to its end."""
@@ -196,6 +207,9 @@ class Conductor:
         seen = True
         async for item in run.events(drafts=True):
             if not isinstance(item, Draft):
+                if item.seq <= self.seen:
+                    continue
+                self.seen = item.seq
                 self._story.apply(item)
             if seen:
                 try:

@@ -12,7 +12,10 @@ from moot.cli.options import Mode
 
 
 class Display(Protocol):
-    """Follows one run. The story is what has been told so far, this event included."""
+    """Follows one run. The story is what has been told so far, this event included. May be opened again once closed."""
+
+    asks: bool
+    """Whether questions to people are shown when they are asked; not where somebody asks them here."""
 
     def open(self, short: str) -> None:
         """Begin, inside the event loop, with the id that the run is shown by."""

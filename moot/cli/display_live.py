@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from moot.cli import shown
 from moot.cli.budget import budget_left
 from moot.cli.clip import clip, tail
 from moot.cli.display_plain import PlainDisplay
+from moot.cli.terminal import Quiet
 from moot.cli.words import seconds
 
 FRAME_SECONDS = 0.1
@@ -97,7 +99,21 @@ class LiveDisplay(PlainDisplay):
     def __init__(self) -> None:
         super().__init__()
         self._region = Region()
-        self._live = Live(
+        self._live = self._new_live()
+        self._quiet = Quiet(sys.stderr)
+        self._drawing: asyncio.Task[None] | None = None
+
+    def open(self, short: str) -> None:
+        """Begin to draw. What was drawn before is not gone back to: other lines stand there now."""
+        super().open(short)
+        self._quiet.begin()
+        self._live = self._new_live()
+        self._region.notice = ""
+        self._live.start()
+        self._drawing = asyncio.get_running_loop().create_task(self._draw())
+
+    def _new_live(self) -> Live:
+        return Live(
             self._region,
             console=self.console,
             auto_refresh=False,
@@ -106,13 +122,6 @@ class LiveDisplay(PlainDisplay):
             redirect_stderr=False,
             vertical_overflow="crop",
         )
-        self._drawing: asyncio.Task[None] | None = None
-
-    def open(self, short: str) -> None:
-        """Begin to draw."""
-        super().open(short)
-        self._live.start()
-        self._drawing = asyncio.get_running_loop().create_task(self._draw())
 
     async def _draw(self) -> None:
         """By a clock of our own: a thread would read what the loop is changing."""
@@ -162,4 +171,7 @@ class LiveDisplay(PlainDisplay):
         if self._drawing is not None:
             self._drawing.cancel()
             self._drawing = None
-            self._live.stop()
+            try:
+                self._live.stop()
+            finally:
+                self._quiet.end()

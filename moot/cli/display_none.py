@@ -14,6 +14,7 @@ class NoDisplay:
     """A `Display` that shows no run."""
 
     short = ""
+    asks = True
 
     def open(self, short: str) -> None:
         """Remember what the run is called."""

@@ -24,6 +24,7 @@ class PlainDisplay:
 
     def __init__(self, on: Console | None = None) -> None:
         self.short = ""
+        self.asks = True
         self.console = on or console()
         self._began = False
         self._noted = 0
@@ -58,7 +59,7 @@ class PlainDisplay:
                 self._print_all(shown.inner(line) for line in inner)
             case ev.TurnFinished():
                 self._told(story.turns[event.turn], story)
-            case ev.RequestAsked(id=name):
+            case ev.RequestAsked(id=name) if self.asks:
                 self._print_all(question_shown.asked(story.asked[name].request, self.short))
             case _:
                 pass

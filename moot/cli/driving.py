@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moot.chats.clean import clean_line
-from moot.chats.errors import StoreError, UserError
+from moot.chats.errors import Fenced, StoreError, UserError
 from moot.cli import artifact_files
 from moot.cli.conduct import NO_PAST, Conducted, Conductor, Interrupts, Past
 from moot.cli.consoles import result, result_json, say
 from moot.cli.display import Display
 from moot.cli.exit_codes import ExitCode, exit_code
-from moot.cli.options import Mode
+from moot.cli.options import Ask, Mode
 from moot.cli.run_object import run_object
+from moot.cli.terminal import can_ask
 from moot.cli.words import few, size
 
 if TYPE_CHECKING:
@@ -26,11 +29,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How a run is to be shown, and where its files go."""
+    """How a run is to be shown, where its files go, and who is asked what it asks people. `ask` None: whoever is at the
+    terminal, where there is one that shows the run.
+    """
 
     display: Mode = Mode.AUTO
     json: bool = False
     artifacts: Path | None = None
+    ask: Ask | None = None
+
+    @property
+    def asks(self) -> Ask:
+        """Who is asked, as things are now. Raises UserError where nobody can be."""
+        if self.ask is Ask.PROMPT and not can_ask():
+            raise UserError("--ask prompt needs a terminal, as stdin and as stderr; --ask inbox leaves the run waiting")
+        if self.ask is not None:
+            return self.ask
+        return Ask.PROMPT if self.display not in (Mode.NONE, Mode.JSONL) and can_ask() else Ask.INBOX
 
 
 async def preflight(chat: Chat) -> None:
@@ -51,34 +66,75 @@ class Drive:
     interrupts: Interrupts
     wanted: Wanted
 
-    async def conduct(self, begin: Callable[[], Awaitable[Run]], past: Past = NO_PAST) -> ExitCode:
-        """To its end, and the result on stdout. `past`: the events that need not be shown."""
-        conductor = Conductor(self.display, self.interrupts, self.store, past)
-        return await self._hand_over(await conductor.conduct(begin))
+    async def conduct(
+        self, begin: Callable[[], Awaitable[Run]], past: Past = NO_PAST, *, chat: Chat | None = None
+    ) -> ExitCode:
+        """To its end, and the result on stdout. `past`: the events that need not be shown. A run that waits for a
+        person goes on once they were asked here, with its `chat` where that cannot be rebuilt.
+        """
+        from moot.chats.run import open_run
 
-    async def _hand_over(self, done: Conducted) -> ExitCode:
-        code = ExitCode.INTERRUPTED if done.interrupted else exit_code(done.run.outcome, done.run.cause)
+        asks = self.wanted.asks
+        self.display.asks = asks is not Ask.PROMPT
+        conductor = Conductor(self.display, self.interrupts, self.store, past)
+        done = await conductor.conduct(begin)
+        while done.status == "waiting" and not done.interrupted and await self._decided(done, asks):
+            row = await self.store.row(done.run)
+            if not row.driven and row.status != "finished":
+                with contextlib.suppress(Fenced):
+                    done = await conductor.conduct(partial(open_run, done.run, chat=chat, store=self.store))
+                    continue
+            return await self._watched(done, conductor.seen)
+        return await self._hand_over(done, asks)
+
+    async def _decided(self, done: Conducted, asks: Ask) -> bool:
+        """Whether a run that waits can go on now."""
+        if asks is Ask.INBOX:
+            return False
+        from moot.cli.inline import Inline, deny
+
+        if asks is Ask.DENY:
+            return await deny(self.store, done.story)
+        return can_ask() and await Inline(self.store, self.interrupts).ask(done.story, done.short)
+
+    async def _watched(self, done: Conducted, seen: int) -> ExitCode:
+        """Whoever decided drives it on: it is followed to its end."""
+        from moot.cli.watching import Watch
+
+        self.display.notice("  another process drives it on")
+        watch = Watch(self.store, self.display, self.wanted.display, json=self.wanted.json, told=seen)
+        return await watch.follow(done.run, self.interrupts)
+
+    async def _hand_over(self, done: Conducted, asks: Ask) -> ExitCode:
+        self.display.end(done.story)
+        story, finished = done.story, done.story.finished
+        code = exit_code(None) if finished is None else exit_code(finished.outcome, finished.cause)
+        if done.interrupted or (finished is None and self.interrupts.asked > 1):
+            code = ExitCode.INTERRUPTED
         files = await self._files(done)
         if self.wanted.json:
-            result_json(run_object(done.story, done.run.status, code, files))
-        elif self.wanted.display is not Mode.JSONL and done.run.result is not None:
-            result(done.run.result)
+            result_json(run_object(story, done.status, code, files))
+        elif self.wanted.display is not Mode.JSONL and finished is not None and finished.result is not None:
+            result(finished.result)
         for line in few([f"file {file.path} ({size(file.bytes)})" for file in files]):
             self.display.hint(line)
-        if done.run.status not in ("finished", "waiting"):  # what it waits for was said
+        if done.status == "waiting":  # for what was said
+            if asks is Ask.PROMPT:
+                self.display.notice(f"  to be asked again: moot resume {done.short}")
+        elif done.status != "finished":
             self.display.notice(f"  to go on: moot resume {done.short}")
-        elif done.run.cause:
+        elif finished is not None and finished.cause:
             self.display.notice(f"  once that is put right: moot resume {done.short}")
         self.display.hint(f"moot export {done.short} --format md")
-        if done.run.status == "finished" and done.story.count:
-            self.display.hint(f"moot fork {done.short}@{done.story.count}")
+        if done.status == "finished" and story.count:
+            self.display.hint(f"moot fork {done.short}@{story.count}")
         return code
 
     async def _files(self, done: Conducted) -> list[artifact_files.CopiedFile]:
         """What cannot be copied does not change how the run ended."""
         files, wanted = done.story.files.values(), self.wanted.artifacts
         try:
-            copied = await artifact_files.copy_out(files, self.store.blobs, done.run.id, wanted)
+            copied = await artifact_files.copy_out(files, self.store.blobs, done.run, wanted)
         except (StoreError, UserError) as error:
             say(f"warning: {error}")
             return []

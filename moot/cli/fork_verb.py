@@ -10,7 +10,7 @@ import typer
 from moot.cli.completable import runs
 from moot.cli.edge import drive
 from moot.cli.exit_codes import ExitCode
-from moot.cli.options import Artifacts, Display, Json, Mode, Model
+from moot.cli.options import Artifacts, AskOption, Display, Json, Mode, Model
 
 if TYPE_CHECKING:
     from moot.chats.fork_edits import Edits
@@ -45,6 +45,7 @@ def fork(
     no_run: Annotated[bool, typer.Option("--no-run", help="Only make it, and print its id.")] = False,
     artifacts: Artifacts = None,
     display: Display = Mode.AUTO,
+    ask: AskOption = None,
     json: Json = False,
 ) -> None:
     """Go on from any turn of a run as a new run: with another model, other words, other limits. The run itself stays as
@@ -57,7 +58,7 @@ def fork(
     flags = {"rounds": rounds, "turns": turns, "usd": usd, "tokens": tokens, "seconds": seconds, "code_runs": code_runs}
     limits = {f"limits.{name}": f"{value}" for name, value in flags.items() if value is not None}
     edits = Edits(model=model, message=_text(edit), task=task, sets={**given(set_ or []), **limits})
-    wanted = Wanted(display, json, artifacts)
+    wanted = Wanted(display, json, artifacts, ask)
     raise typer.Exit(drive(_fork(run, edits, wanted, no_run=no_run)))
 
 

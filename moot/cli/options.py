@@ -21,6 +21,14 @@ class Mode(StrEnum):
     NONE = "none"
 
 
+class Ask(StrEnum):
+    """Who is asked what a run asks people."""
+
+    PROMPT = "prompt"
+    INBOX = "inbox"
+    DENY = "deny"
+
+
 class SandboxKind(StrEnum):
     """Where code runs. Never on the host."""
 
@@ -42,6 +50,14 @@ Display = Annotated[
     Mode,
     typer.Option(
         help="auto is live on a terminal, else plain. jsonl writes the journal to stdout (stderr with --json)."
+    ),
+]
+AskOption = Annotated[
+    Ask | None,
+    typer.Option(
+        "--ask",
+        help="What a person is to decide: prompt asks here (the default on a terminal), inbox leaves the run waiting, "
+        "deny rejects what can be rejected.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON value on stdout.")]

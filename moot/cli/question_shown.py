@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import shlex
 from collections.abc import Iterable, Sequence
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from moot.chats.calls import call_words
@@ -21,6 +22,7 @@ LINES, CHARACTERS = 80, 8000
 """What is shown of one question while a run goes on; `moot inbox show` has all of it."""
 _FENCED = re.compile(r"```(\w*)\n(.*?)\n```(?:\n\n|\Z)", re.DOTALL)
 _ANSWERS = {"approve": "", "reject": ' "the reason"', "respond": ' "the answer"'}
+_CHANGED = {"+": "green", "-": "red", "@": "dim"}
 _DOUBT = "approve: it is made again. respond: it is not, and this is what came of it. reject: it is not."
 
 
@@ -55,7 +57,7 @@ def still_open(story: Story, short: str) -> Iterable[str]:
 def asked(request: Request, short: str) -> Iterable[RenderableType]:
     """The question, and as much of what it is about as a person reads."""
     yield indented(head(request))
-    yield from _indented(body(request, LINES, CHARACTERS, short))
+    yield from _indented(body(request, LINES, CHARACTERS, short=short))
 
 
 def in_full(request: Request) -> Iterable[RenderableType]:
@@ -76,18 +78,27 @@ def head(request: Request) -> Text:
     )
 
 
-def body(request: Request, lines: int, characters: int, short: str = "") -> Iterable[RenderableType]:
-    """The payload in a gutter. What cannot be shown, or is cut, is said: nobody approves what they have not seen."""
+def body(request: Request, lines: int, characters: int, *, short: str = "", how: str = "") -> Iterable[RenderableType]:
+    """The payload in a gutter. What cannot be shown, or is cut, is said: nobody approves what they have not seen.
+    `how` all of it can be seen; else by a command on the run `short`.
+    """
     text = payload(request)
     shown, missing = clip(text, lines, characters)
     for part in _parts(request, shown):
         yield Gutter(part)
     name = clean_line(request.id, 40)
     if missing:
-        yield Text(f"… {missing}: moot inbox show {short} {name}", style="dim")
+        yield Text(f"… {missing}: {how or f'moot inbox show {short} {name}'}", style="dim")
     if clean(text) != text:
-        where = f"moot inbox show {short} {name} --json" if short else "--json"
+        where = how or (f"moot inbox show {short} {name} --json" if short else "--json")
         yield Text(f"! it holds characters that are not shown here; {where} names them", style="yellow")
+
+
+def difference(before: str, after: str) -> RenderableType:
+    """What of a text became another one, by lines."""
+    lines = difflib.unified_diff(clean(before).splitlines(), clean(after).splitlines(), lineterm="", n=2)
+    shown = [Text(line, style=_CHANGED.get(line[:1], "")) for line in [*lines][2:]]
+    return Gutter(Group(*shown) if shown else Text("nothing that can be seen is different", style="dim"))
 
 
 def _parts(request: Request, text: str) -> Sequence[RenderableType]:
@@ -97,7 +108,7 @@ def _parts(request: Request, text: str) -> Sequence[RenderableType]:
         if "".join(found[0] for found in _FENCED.finditer(text)) == text and blocks:
             return [program(code.rstrip("\n"), language or "text") for language, code in blocks]
         return [program(text, given if isinstance(given, str) and given.isalnum() else "text")]
-    if request.kind == "input":
+    if request.kind in ("input", "message"):
         return [Text(text)] if text.strip() else []
     return [program(text, "json")]
 

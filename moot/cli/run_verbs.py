@@ -11,6 +11,7 @@ from moot.cli.edge import drive
 from moot.cli.exit_codes import ExitCode
 from moot.cli.options import (
     Artifacts,
+    AskOption,
     ChatNamed,
     Display,
     Json,
@@ -41,6 +42,7 @@ def run(
     code_runs: Annotated[int | None, typer.Option(help="Limit: blocks of code.", min=1)] = None,
     artifacts: Artifacts = None,
     display: Display = Mode.AUTO,
+    ask: AskOption = None,
     json: Json = False,
     sandbox: SandboxOption = SandboxKind.DOCKER,
     record: Record = None,
@@ -55,12 +57,13 @@ def run(
     sets = {**given(set_ or []), **limits}
     loaded = load_chat(chat_path(chat), sets=sets, task=task, model=model, sandbox=sandbox)
     asked = loaded.chat if record is None else recorded(loaded.chat, record)
-    raise typer.Exit(drive(_start(asked, loaded.task, Wanted(display, json, artifacts), checked=True)))
+    raise typer.Exit(drive(_start(asked, loaded.task, Wanted(display, json, artifacts, ask), checked=True)))
 
 
 def demo(
     artifacts: Artifacts = None,
     display: Display = Mode.AUTO,
+    ask: AskOption = None,
     json: Json = False,
     sandbox: SandboxOption = SandboxKind.DOCKER,
 ) -> None:
@@ -73,7 +76,7 @@ def demo(
     loaded = load_chat(template_path("research"), sandbox=sandbox)
     if display is not Mode.NONE:
         say("demo: the template `research`, its own table and question, and a model that needs no key")
-    code = drive(_start(loaded.chat, loaded.task, Wanted(display, json, artifacts), checked=False))
+    code = drive(_start(loaded.chat, loaded.task, Wanted(display, json, artifacts, ask), checked=False))
     if display is not Mode.NONE:
         say("  make it yours: moot init research my-chat")
     raise typer.Exit(code)
@@ -83,13 +86,14 @@ def resume(
     run: Run,
     artifacts: Artifacts = None,
     display: Display = Mode.AUTO,
+    ask: AskOption = None,
     json: Json = False,
     record: Record = None,
 ) -> None:
     """Go on with a run that was paused, interrupted or killed."""
     from moot.cli.driving import Wanted
 
-    raise typer.Exit(drive(_resume(run, Wanted(display, json, artifacts), record)))
+    raise typer.Exit(drive(_resume(run, Wanted(display, json, artifacts, ask), record)))
 
 
 async def _start(chat: Chat, task: str, wanted: Wanted, *, checked: bool) -> ExitCode:
@@ -107,7 +111,7 @@ async def _start(chat: Chat, task: str, wanted: Wanted, *, checked: bool) -> Exi
         store, _ = open_store()
         try:
             going = Drive(store, display_for(wanted.display, json=wanted.json), interrupts, wanted)
-            return await going.conduct(lambda: chat.start(task, store=store))
+            return await going.conduct(lambda: chat.start(task, store=store), chat=chat)
         finally:
             await store.close()
 
@@ -134,6 +138,7 @@ async def _resume(run: str, wanted: Wanted, record: Path | None) -> ExitCode:
             made = events[0].data if record is not None and events else None
             chat = recorded(rebuild(name, made), record) if record and isinstance(made, RunCreated) else None
             going = Drive(store, display_for(wanted.display, json=wanted.json), interrupts, wanted)
-            return await going.conduct(lambda: open_run(name, chat=chat, store=store), range(len(events) + 1))
+            past = range(len(events) + 1)
+            return await going.conduct(lambda: open_run(name, chat=chat, store=store), past, chat=chat)
         finally:
             await store.close()

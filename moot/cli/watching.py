@@ -29,6 +29,8 @@ class Watch:
     json: bool = False
     tail: bool = False
     """Whether what happened before is left out."""
+    told: int = 0
+    """The last event that the display has been given already."""
 
     async def follow(self, prefix: str, interrupts: Interrupts) -> ExitCode:
         """To the run's end, or until Ctrl-C: the run does not notice either. Raises UserError, StoreError."""
@@ -55,7 +57,8 @@ class Watch:
                 async for event in events:
                     seen = event.seq
                     story.apply(event)
-                    self.display.event(event, story, past=seen <= past)
+                    if seen > self.told:
+                        self.display.event(event, story, past=seen <= past)
             now = await load_named(self.store, run.name, run.short)
             if not now.row.driven and now.events[-1].seq == seen:
                 now.decide(story)
