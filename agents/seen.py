@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from autogen_agentchat.agents import AssistantAgent, BaseChatAgent, CodeExecutorAgent, UserProxyAgent
 from autogen_agentchat.base import ChatAgent, Handoff
@@ -105,11 +105,16 @@ def spends_unseen(agent: ChatAgent) -> str:
     """
     if not is_adopted(agent):
         return f"what happens inside {_a(type(agent).__name__)} is not seen" if _asks(agent) else ""
-    return next(_unseen_tools(agent), "")
+    return next(_unseen_in(agent), "")
 
 
-def _unseen_tools(agent: ChatAgent) -> Iterator[str]:
-    benches = (getattr(bench, "_tools", None) for bench in getattr(agent, "_workbench", ()))
+def _unseen_in(agent: ChatAgent) -> Iterator[str]:
+    return unseen_tools(getattr(agent, "_workbench", ()))
+
+
+def unseen_tools(workbenches: Iterable[Workbench]) -> Iterator[str]:
+    """How a model can be asked through these tools without anybody seeing what that costs."""
+    benches = (getattr(bench, "_tools", None) for bench in workbenches)
     for tool in (tool for bench in benches if isinstance(bench, list) for tool in bench):
         inner = agent_inside(tool)
         if inner is None:
@@ -119,7 +124,7 @@ def _unseen_tools(agent: ChatAgent) -> Iterator[str]:
         client = client_of(inner)
         if client is not None and own_model(client).price is None:
             yield f"the model of its tool {tool.name!r} has no known price"
-        yield from (f"in its tool {tool.name!r}, {how}" for how in _unseen_tools(inner))
+        yield from (f"in its tool {tool.name!r}, {how}" for how in _unseen_in(inner))
 
 
 def _asks(thing: object) -> bool:

@@ -7,6 +7,7 @@ and not what lies beside it.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import re
 import sys
@@ -17,8 +18,6 @@ from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
-
-from moot.agents.playbook_file import nearest
 
 T = TypeVar("T")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -71,7 +70,7 @@ def _below(name: str, place: str, base: Path) -> Path:
     if not path.is_relative_to(base.resolve()):
         raise ToolError(f"{name}: {path} lies outside of {base.resolve()}: only files in it and below are taken")
     if not path.is_file():
-        near = nearest(Path(place).name, sorted(each.name for each in path.parent.glob("*.py")))
+        near = _nearest(Path(place).name, sorted(each.name for each in path.parent.glob("*.py")))
         raise ToolError(f"{name}: there is no file {path}{near}")
     return path
 
@@ -117,9 +116,14 @@ def _module(name: str, module: str) -> ModuleType:
 def _member(module: ModuleType, called: str, name: str) -> object:
     if not hasattr(module, called):
         known = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]
-        raise ToolError(f"{name}: there is no {called!r} in it{nearest(called, known)}")
+        raise ToolError(f"{name}: there is no {called!r} in it{_nearest(called, known)}")
     found: object = getattr(module, called)
     return found
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _where(error: BaseException, path: Path) -> str:

@@ -37,7 +37,7 @@ def as_tool(given: object) -> AnyTool:
     return tool
 
 
-def tool_names(tools: Iterable[AnyTool]) -> frozenset[str] | None:
+def names_of(tools: Iterable[AnyTool]) -> frozenset[str] | None:
     """The names by which the tools are called; None where a workbench has to be asked first."""
     names: set[str] = set()
     for tool in tools:
@@ -77,8 +77,8 @@ def _names(tool: AnyTool) -> list[str] | None:
     inside = tools_of(tool)
     if inside is None:
         return None
-    overrides = getattr(tool, "_tool_overrides", {})
-    return [(overrides[t.name].name or t.name) if t.name in overrides else t.name for t in inside]
+    own = {named: name for name, named in getattr(tool, "_override_name_to_original", {}).items()}
+    return [own.get(each.name, each.name) for each in inside]
 
 
 def _of_function(given: object) -> FunctionTool:

@@ -18,7 +18,15 @@ from moot.agents.replay_client import ReplayClient
 from moot.agents.tape import Tape
 from moot.agents.tape_client import record
 from moot.chats.chat import Chat, Participant
-from moot.chats.chat_file import AssistantEntry, ExecutorEntry, HumanEntry, ModelEntry, SelectorSection, StopQuestion
+from moot.chats.chat_file import (
+    AssistantEntry,
+    ChatFile,
+    ExecutorEntry,
+    HumanEntry,
+    ModelEntry,
+    SelectorSection,
+    StopQuestion,
+)
 from moot.chats.check import priced
 from moot.chats.errors import StoreError, UserError
 from moot.chats.graph import Graph
@@ -27,6 +35,7 @@ from moot.chats.result import ResultSpec
 from moot.chats.selector import Selector
 from moot.chats.speakers import RoundRobin
 from moot.chats.spec import ResolvedSpec, load_chat_file
+from moot.chats.spec_tools import HadTool, kept_tools, reply_form, tools_of
 from moot.chats.tapes import kept_tapes, tapes_of
 from moot.chats.templates import find_playbook_from
 from moot.termination.limits import Limits
@@ -74,6 +83,8 @@ def load_chat(
     source: dict[str, object] = {"resolved": spec.to_json(), "playbooks": texts, "sandbox": sandbox}
     if tapes := kept_tapes(spec.chat, base):
         source["tapes"] = tapes
+    if tools := kept_tools(spec.chat, base):
+        source["tools"] = tools
     return Loaded(_chat(spec, texts, source), spec.chat.task, spec)
 
 
@@ -83,6 +94,11 @@ def chat_from_source(source: Mapping[str, object]) -> Chat:
     if not isinstance(resolved, str) or not isinstance(texts, dict):
         raise StoreError("the run's first event does not describe its chat: it is damaged")
     return _chat(ResolvedSpec.from_json(resolved), texts, dict(source))
+
+
+def result_from_source(source: Mapping[str, object]) -> ResultSpec | None:
+    """How the result of such a run is taken from its transcript: nothing else of the chat is made, no tool loaded."""
+    return _result(ResolvedSpec.from_json(str(source.get("resolved"))).chat)
 
 
 def recorded(chat: Chat, tape: Path) -> Chat:
@@ -101,24 +117,32 @@ def recorded(chat: Chat, tape: Path) -> Chat:
 
 def _chat(spec: ResolvedSpec, texts: Mapping[str, str], source: dict[str, object]) -> Chat:
     file = spec.chat
-    chosen = file.result
     tapes = tapes_of(source)
+    tools = tools_of(source)
     return Chat(
-        tuple(_participant(spec, name, source, tapes) for name in file.participants),
+        tuple(_participant(spec, name, source, tapes, tools) for name in file.participants),
         speakers=_speakers(spec, tapes),
         stop=_any_of(file.stop),
         limits=Limits(**file.limits.model_dump()),
         model=_model(file.model, tapes),
         name=file.name,
-        result=ResultSpec(chosen.from_, chosen.extract) if chosen.from_ or chosen.extract else None,
+        result=_result(file),
         playbooks=lambda name: Playbook.parse(texts[name], name),
         source=source,
     )
 
 
-def _participant(spec: ResolvedSpec, name: str, source: Mapping[str, object], tapes: Mapping[str, Tape]) -> Participant:
+def _result(file: ChatFile) -> ResultSpec | None:
+    chosen = file.result
+    return ResultSpec(chosen.from_, chosen.extract) if chosen.from_ or chosen.extract else None
+
+
+def _participant(
+    spec: ResolvedSpec, name: str, source: Mapping[str, object], tapes: Mapping[str, Tape], tools: Mapping[str, HadTool]
+) -> Participant:
     entry = spec.chat.participants[name]
     if isinstance(entry, AssistantEntry):
+        had = [_had(tools, tool) for tool in entry.tools]
         return Assistant(
             name=name,
             instructions=entry.instructions or "",
@@ -127,6 +151,9 @@ def _participant(spec: ResolvedSpec, name: str, source: Mapping[str, object], ta
             description=entry.description or "",
             model=_model(entry.model, tapes),
             part=entry.part or "",
+            tools=tuple(one.tool for one in had),
+            reply=reply_form(name, entry.reply),
+            notes=tuple(dict.fromkeys(one.changed for one in had if one.changed)),
         )
     if isinstance(entry, HumanEntry):
         return Human(
@@ -141,6 +168,12 @@ def _participant(spec: ResolvedSpec, name: str, source: Mapping[str, object], ta
         files={file: paths[file] for file in spec.files_of(name) if file in paths},
         why_not="none was asked for" if none else "",
     )
+
+
+def _had(tools: Mapping[str, HadTool], name: str) -> HadTool:
+    if name not in tools:
+        raise UserError(f"the run began without the tool {name!r}: begin a new run for other tools")
+    return tools[name]
 
 
 def _speakers(spec: ResolvedSpec, tapes: Mapping[str, Tape]) -> Selector | Graph | RoundRobin:

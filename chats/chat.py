@@ -83,7 +83,7 @@ class Chat:
     what was recorded is not used, and a warning names the two requests.
     """
     tools: ToolPolicy = field(default_factory=ToolPolicy)
-    """Which tools of AutoGen's agents a person must approve, and what becomes of a call that was cut off."""
+    """Which tools of assistants and AutoGen's agents a person must approve, and what becomes of a call that was cut off."""
     playbooks: Callable[[str], Playbook] = find_playbook
     source: dict[str, object] | None = None
     """The resolved chat file, where there is one: stored in the first event, so that the run can be opened by id
@@ -104,7 +104,7 @@ class Chat:
 
     def _seat(self, participant: Participant) -> Seat:
         if isinstance(participant, Assistant):
-            return participant.seat(self.model, self.playbooks)
+            return participant.seat(self.model, self.playbooks, self.tools)
         return adopt(_agent(participant), tools=self.tools)
 
     def policy(self) -> SpeakerPolicy:

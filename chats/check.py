@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from autogen_agentchat.base import ChatAgent
 from autogen_core.models import ChatCompletionClient
+from pydantic import BaseModel
 
 from moot.agents.assistant import Assistant
 from moot.agents.executor import Executor
 from moot.agents.human import Human
 from moot.agents.models import ModelSpec, check_name, own_model
 from moot.agents.prices import FREE, Price, price_of
-from moot.agents.seen import client_of, spends_unseen, tool_names
+from moot.agents.seen import client_of, spends_unseen, tool_names, unseen_tools
 from moot.agents.tape_client import RecordingClient
 from moot.agents.tool_policy import ToolPolicy
+from moot.agents.tools import names_of, workbenches
 from moot.chats.edges import name_refusal
 from moot.chats.errors import Problem, SpecError, UserError, did_you_mean
 from moot.chats.graph import Graph
@@ -48,6 +50,7 @@ def check_chat(chat: Chat) -> None:
         for name in chat.speakers.candidates or ():
             _known(chat, name, "the selector may pick")
     _check_tools(chat)
+    _check_replies(chat)
     _check_models(chat, chat.limits)
 
 
@@ -119,8 +122,8 @@ def _check_tools(chat: Chat) -> None:
         raise UserError(f"tools={chat.tools!r}: give ToolPolicy(approve={{...}}, side_effects={{...}}, lookup={{...}})")
     if not chat.tools.named:
         return
-    agents = [p for p in chat.participants if not isinstance(p, Assistant | Executor | Human)]
-    known = [names for names in map(tool_names, agents) if names is not None]
+    agents = [p for p in chat.participants if not isinstance(p, Executor | Human)]
+    known = [names for names in map(_tools_had, agents) if names is not None]
     if len(known) < len(agents):  # some workbench has to be asked first
         return
     have = frozenset[str]().union(*known)
@@ -130,6 +133,20 @@ def _check_tools(chat: Chat) -> None:
             f"tools: no participant has a tool {name!r}"
             + (f" ({hint})" if hint else "; what a team or an agent of your own does inside is not asked about")
         )
+
+
+def _tools_had(participant: Assistant | ChatAgent) -> frozenset[str] | None:
+    return names_of(participant.tools) if isinstance(participant, Assistant) else tool_names(participant)
+
+
+def _check_replies(chat: Chat) -> None:
+    """A message is read back from the journal by the name of its class."""
+    forms: dict[str, type[BaseModel]] = {}
+    for participant in chat.participants:
+        if isinstance(participant, Assistant) and participant.reply is not None:
+            kind = participant.reply.kind
+            if forms.setdefault(kind.__name__, kind) is not kind:
+                raise UserError(f"the reply of {participant.name!r} is of a second class called {kind.__name__!r}")
 
 
 def _check_models(chat: Chat, limits: Limits) -> None:
@@ -168,11 +185,17 @@ def _price_of_picking(chat: Chat) -> Price | None:
 def _check_seen(chat: Chat) -> None:
     """A limit in dollars holds only where every model call passes by."""
     for participant in chat.participants:
-        if not isinstance(participant, Assistant | Executor | Human) and (how := spends_unseen(participant)):
+        if not isinstance(participant, Executor | Human) and (how := _unseen(participant)):
             raise UserError(
                 f"a usd limit cannot hold for {participant.name!r}: {how}; "
                 "use assistant(...) or an AssistantAgent as it is, or limit turns, tokens or seconds instead"
             )
+
+
+def _unseen(participant: Assistant | ChatAgent) -> str:
+    if isinstance(participant, Assistant):
+        return next(unseen_tools(workbenches(participant.tools)), "")
+    return spends_unseen(participant)
 
 
 def _model_of(chat: Chat, participant: Participant) -> AnyModel | None:

@@ -94,7 +94,7 @@ def load_chat_file(
     problems += source.problems
     if chat is None:
         raise SpecError(*_in_order(problems))
-    checking = Checking(chat, source, *_participants(source), frozenset(gone), models)
+    checking = Checking(chat, source, *_participants(source), frozenset(gone), models, base_dir)
     filling = fill_in(chat, source, base_dir)
     problems += [problem for problem in check(checking) + filling.problems if not follows(problem, gone)]
     if not problems:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from moot.agents.errors import ModelError
@@ -24,6 +25,7 @@ from moot.chats.edges import Edge, name_refusal, parse_edge
 from moot.chats.errors import Problem, closest, did_you_mean
 from moot.chats.graph import Graph
 from moot.chats.models_named import picking
+from moot.chats.spec_tools import check_tools
 from moot.chats.yaml_source import Source, YamlPath, dotted
 from moot.sandbox.docker import Docker
 from moot.sandbox.sizes import parse_size
@@ -58,6 +60,8 @@ class Checking:
     executors: frozenset[str]
     gone: frozenset[YamlPath]
     models: ModelChecks
+    base_dir: Path | None = None
+    """The chat file's folder, beside which its tools are; None where they were loaded before."""
 
     def unknown(self, name: str, path: YamlPath) -> Problem | None:
         """The problem with a name that nobody has."""
@@ -320,6 +324,7 @@ class _Check(Protocol):
 _CHECKS: tuple[_Check, ...] = (
     _check_names,
     _check_participants,
+    check_tools,
     _check_models,
     _check_graph,
     _check_limits,

@@ -258,6 +258,8 @@ def text_of(message: object) -> str:
     content = message.get("content", "")
     if isinstance(content, str):
         return content
+    if isinstance(content, dict) and isinstance(said := message.get("text"), str):
+        return said  # a typed reply: its content is for programs
     if isinstance(content, list):
         return "\n".join(part if isinstance(part, str) else json.dumps(part) for part in content)
     return json.dumps(content)

@@ -13,7 +13,7 @@ from autogen_agentchat.messages import MessageFactory
 from moot.agents.executor import REPORTED_CHARACTERS
 from moot.agents.ran import RanBlock
 from moot.chats import event_types as ev
-from moot.chats.build import chat_from_source
+from moot.chats.build import result_from_source
 from moot.chats.errors import StoreError
 from moot.chats.events import Event
 from moot.chats.files_named import files_named
@@ -104,8 +104,7 @@ def _result(seq: int, done: ev.RunFinished, state: State) -> Iterator[str]:
     if state.created.spec is None:
         return
     try:
-        chat = chat_from_source(state.created.spec)
-        found = result_of(state.transcript, chat.result, done.outcome)
+        found = result_of(state.transcript, result_from_source(state.created.spec), done.outcome)
     except Exception as error:  # noqa: BLE001 - whatever a changed chat brings about is a finding
         yield f"run.created describes a chat that cannot be made again ({type(error).__name__}: {error})"
         return
