@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,20 @@ def parse(text: str) -> tuple[BlockReport, ...] | None:
     return tuple(blocks)
 
 
+def settled(text: str) -> str:
+    """A report without what differs from run to run although nothing did: how long a block took, and addresses in
+    memory. Any other text as it is.
+    """
+    blocks = parse(text)
+    return text if blocks is None else render([_quiet(block) for block in blocks])
+
+
+def _quiet(block: BlockReport) -> BlockReport:
+    out, err = (_ADDRESS.sub(" at 0x", text) for text in (block.stdout, block.stderr))
+    value = None if block.value is None else _ADDRESS.sub(" at 0x", block.value)
+    return replace(block, seconds=0.0, stdout=out, stderr=err, value=value)
+
+
 def _notes(block: BlockReport) -> list[str]:
     """The plain words under a block's header."""
     notes: list[str] = []
@@ -125,6 +139,7 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+\b", re.IGNORECASE)
 _END = r"(?:\n|\Z)"
 _STRING = r'"(?:[^"\\\n]|\\.)*"'
 _HEAD = re.compile(rf"exit code: (?P<code>-?\d+){_END}")

@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from typing import Any, NamedTuple, TypeAlias
 
@@ -18,7 +18,7 @@ from autogen_core import Image
 from autogen_core.models import AssistantMessage, LLMMessage, SystemMessage, UserMessage
 from pydantic import BaseModel
 
-from moot.agents.report import BlockReport, parse, render
+from moot.agents.report import settled
 
 Shown: TypeAlias = Mapping[str, object]
 """A message or the options, as JSON."""
@@ -28,7 +28,6 @@ _SECRET = re.compile(
     r"(?:api_?key|authori[sz]ation|secret|password|credential|cookie|header|(?:^|_)token)s?$|query$", re.IGNORECASE
 )
 _HIDDEN = "(not recorded)"
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+\b", re.IGNORECASE)
 
 
 class Told(NamedTuple):
@@ -192,14 +191,7 @@ def _settled(message: Shown) -> Shown:
         return message
     if message.get("source") == "moot" and text.startswith("Budget: "):
         return {}
-    blocks = parse(text) if text.startswith("exit code: ") else None
-    return message if blocks is None else {**message, "text": render([_quiet(block) for block in blocks])}
-
-
-def _quiet(block: BlockReport) -> BlockReport:
-    out, err = (_ADDRESS.sub(" at 0x", text) for text in (block.stdout, block.stderr))
-    value = None if block.value is None else _ADDRESS.sub(" at 0x", block.value)
-    return replace(block, seconds=0.0, stdout=out, stderr=err, value=value)
+    return {**message, "text": settled(text)}
 
 
 def _image(image: Image) -> Shown:

@@ -17,12 +17,14 @@ from moot.agents.models import check_name
 from moot.agents.origins import REPLAY
 from moot.chats.build import SCRIPTED, chat_from_source, from_here
 from moot.chats.chat import Chat, Participant
-from moot.chats.chat_file import AssistantEntry, ChatFile, ExecutorEntry, ModelEntry
+from moot.chats.chat_file import ChatFile, ExecutorEntry, ModelEntry
 from moot.chats.check import priced
 from moot.chats.errors import SpecError, UserError, did_you_mean
 from moot.chats.event_types import EffectCompleted, MessageSaid, TurnFinished
 from moot.chats.events import Event
 from moot.chats.inputs import apply_sets
+from moot.chats.models_named import models_named
+from moot.chats.selector import Selector
 from moot.chats.spec import ResolvedSpec
 from moot.chats.spec_checks import Checking, ModelChecks, check
 from moot.chats.spec_words import findings
@@ -32,7 +34,7 @@ from moot.chats.yaml_source import Source, YamlValue
 
 _OWN = ""
 """The context of the participant itself, beside those of agents that are its tools."""
-_MODEL_KEY = re.compile(r"(participants\.\w+\.)?model")
+_MODEL_KEY = re.compile(r"(participants\.\w+\.|speakers\.selector\.)?model")
 _FILES_KEY = re.compile(r"(participants\.\w+\.)?sandbox\.files\b")
 
 
@@ -41,7 +43,7 @@ class Edits:
     """What is to be different in a fork. Everything is a text as it stands: inputs are not filled into it."""
 
     model: str | None = None
-    """Of every assistant, also of those with one of their own."""
+    """Of every assistant and of the selector, also of those with one of their own."""
     message: str | None = None
     """What the last turn that is kept said instead."""
     task: str | None = None
@@ -83,7 +85,11 @@ class Edits:
         if self.model is not None and not made:
             raise UserError("no participant was made by assistant(...): give the changed chat itself, chat=...")
         model = chat.model if self.model is None else self.model
-        return replace(chat, participants=[self._taking_part(p) for p in chat.participants], model=model)
+        picks = chat.speakers
+        if isinstance(picks, Selector) and self.model is not None:
+            picks = replace(picks, model=None)
+        people = [self._taking_part(p) for p in chat.participants]
+        return replace(chat, participants=people, model=model, speakers=picks)
 
     def _taking_part(self, participant: Participant) -> Participant:
         if not isinstance(participant, Assistant):
@@ -149,6 +155,10 @@ def _without_own_models(value: YamlValue) -> YamlValue:
         name: {k: v for k, v in entry.items() if k != "model"} if isinstance(entry, dict) else entry
         for name, entry in entries.items()
     }
+    picks = value.get("speakers")
+    if isinstance(picks, dict) and isinstance(how := picks.get("selector"), dict):
+        picks = {"selector": {k: v for k, v in how.items() if k != "model"}}
+        return {**value, "participants": kept, "speakers": picks}
     return {**value, "participants": kept}
 
 
@@ -172,17 +182,16 @@ def _priced(model: str | ModelEntry) -> bool:
     return model.price is not None if isinstance(model, ModelEntry) else priced(model)
 
 
-def _named(chat: ChatFile, prefix: str) -> dict[str, str]:
-    """The files of that kind that models are named after, by participant."""
-    entries = {n: entry for n, entry in chat.participants.items() if isinstance(entry, AssistantEntry)}
-    models = {name: entry.model or chat.model for name, entry in entries.items()}
-    named = {name: model for name, model in models.items() if isinstance(model, str) and model.startswith(prefix)}
-    return {name: model.removeprefix(prefix).partition("#")[0] for name, model in named.items()}
+def _named(chat: ChatFile, prefix: str) -> tuple[str, ...]:
+    """The files of that kind that models are named after."""
+    models = [asking.model for asking in models_named(chat)]
+    named = [model for model in models if isinstance(model, str) and model.startswith(prefix)]
+    return tuple(dict.fromkeys(model.removeprefix(prefix).partition("#")[0] for model in named))
 
 
 def _playbooks(chat: ChatFile, known: Mapping[str, str]) -> dict[str, str]:
     """The text of every playbook that is played: as it was kept, else as it stands in its file now."""
-    files = dict.fromkeys(_named(chat, SCRIPTED).values())
+    files = _named(chat, SCRIPTED)
     return {file: known[file] if file in known else find_playbook_from(Path.cwd(), file).text for file in files}
 
 
@@ -190,10 +199,10 @@ def _tapes(chat: ChatFile, known: object) -> dict[str, object]:
     """What is kept of every tape that is replayed, likewise."""
     if not isinstance(known, dict):
         raise UserError("the stored chat cannot be read: its tapes are missing")
-    named = _named(chat, REPLAY)
-    new = {name: chat.participants[name] for name, file in named.items() if file not in known}
-    kept = kept_tapes(chat.model_copy(update={"participants": new}), Path.cwd())
-    return {**{file: known[file] for file in named.values() if file in known}, **kept}
+    return {
+        **{file: known[file] for file in _named(chat, REPLAY) if file in known},
+        **kept_tapes(chat, Path.cwd(), known),
+    }
 
 
 def with_task(events: Sequence[Event], text: str) -> list[Event]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from autogen_core.models import AssistantMessage, LLMMessage, SystemMessage, UserMessage
 
+from moot.agents.report import settled
 from moot.chats.clean import clean, clean_line
 from moot.termination.transcript import Transcript, Turn
 
@@ -102,7 +103,7 @@ class Briefing:
             left_out = start - len(earlier)
             yield from ("", f"said before, oldest first{f' (after {left_out} more)' if left_out else ''}:")
             for turn in earlier:
-                yield f"> {turn.participant}: {clean_line(turn.text, LINE_CHARACTERS)}"
+                yield f"> {turn.participant}: {clean_line(_text(turn), LINE_CHARACTERS)}"
         if latest:
             yield from ("", "the latest messages, oldest first:")
         for turn, text in reversed(latest):
@@ -138,11 +139,16 @@ def _latest(turns: Sequence[Turn]) -> Iterator[tuple[Turn, str]]:
     """From the last one back, as many as there is room for; one always."""
     room = MESSAGES_CHARACTERS
     for turn in reversed(turns):
-        text = quoted(turn.text, MESSAGE_CHARACTERS)
+        text = quoted(_text(turn), MESSAGE_CHARACTERS)
         room -= len(text)
         if room < 0 and turn is not turns[-1]:
             return
         yield turn, text
+
+
+def _text(turn: Turn) -> str:
+    """What was said; of code without how long it took, so that a tape knows the request again."""
+    return settled(turn.text) if turn.code_runs else turn.text
 
 
 def _often(record: Record, turns: int) -> str:
@@ -160,4 +166,4 @@ def _last(turn: Turn | None) -> Iterator[str]:
         return
     if turn.exit_code is not None:
         yield f"last exit code: {turn.exit_code}"
-    yield f"last message: {clean_line(turn.text, LAST_CHARACTERS)}"
+    yield f"last message: {clean_line(_text(turn), LAST_CHARACTERS)}"

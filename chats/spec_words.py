@@ -64,7 +64,9 @@ _PARTS: dict[YamlPath, type[BaseModel]] = {
     ("participants", "*", "model", "price"): chat_file.PriceEntry,
     ("sandbox",): chat_file.SandboxSection,
     ("participants", "*", "sandbox"): chat_file.SandboxSection,
-    ("speakers",): chat_file.GraphSection,
+    ("speakers", "selector"): chat_file.SelectorEntry,
+    ("speakers", "selector", "model"): chat_file.ModelEntry,
+    ("speakers", "selector", "model", "price"): chat_file.PriceEntry,
     ("limits",): chat_file.LimitsSection,
     ("stop", "*"): chat_file.StopEntry,
     ("result",): chat_file.ResultSection,
@@ -95,6 +97,9 @@ def findings(error: ValidationError, source: Source) -> list[Finding]:
 
 def known_keys(path: YamlPath, value: YamlValue) -> tuple[str, ...]:
     """The keys that may stand in the mapping at that path; none where any name may (inputs, participants)."""
+    if path == ("speakers",):
+        ways = (*chat_file.GraphSection.model_fields, *chat_file.SelectorSection.model_fields)
+        return tuple(way for way in ways if isinstance(value, Mapping) and way in value)[:1] or ways
     part = _part(path, value)
     if part is None:
         return ()
@@ -129,6 +134,8 @@ def _path(details: ErrorDetails) -> YamlPath:
 def _is_choice(path: YamlPath) -> bool:
     match path:
         case ("model",) | ("speakers",) | ("participants", _) | ("participants", _, "model") | ("inputs", _, "default"):
+            return True
+        case ("speakers", "selector", "model"):
             return True
     return False
 
@@ -189,7 +196,7 @@ def _bad_choice(path: YamlPath, expected: str, value: YamlValue) -> tuple[str, s
     choices = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
     hint = did_you_mean(value, choices) if isinstance(value, str) else None
     if path == ("speakers",):
-        expected = "'round_robin' or a mapping with a graph"
+        expected = "'round_robin', 'selector', or a mapping with a graph or a selector"
     else:
         quoted = expected.replace(" or ", ", ").split(", ")
         expected = " or ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from moot.agents.errors import TapeError
@@ -16,14 +16,17 @@ KEPT_CHARACTERS = 2_000_000
 """A longer tape is not copied into the first event of each run: only its path is."""
 
 
-def kept_tapes(chat: ChatFile, base: Path) -> dict[str, dict[str, str]]:
-    """What a run's first event says of each tape, by the name that the chat file has for it. Raises TapeError."""
+def kept_tapes(chat: ChatFile, base: Path, known: Collection[str] = ()) -> dict[str, dict[str, str]]:
+    """What a run's first event says of each tape, by the name that the chat file has for it, but of `known` ones.
+
+    Raises TapeError.
+    """
     kept: dict[str, dict[str, str]] = {}
     for who, model, _ in models_named(chat):
         if not isinstance(model, str) or not model.startswith(REPLAY):
             continue
         file = model.removeprefix(REPLAY).partition("#")[0]
-        if file not in kept:
+        if file not in kept and file not in known:
             try:
                 tape = Tape.read((base / Path(file).expanduser()).absolute(), file)
             except TapeError as error:

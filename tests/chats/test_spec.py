@@ -296,7 +296,8 @@ def test_every_value_knows_where_it_stands() -> None:
         assert RESEARCH.splitlines()[problem.line - 1] == problem.excerpt
 
 
-def test_the_keys_that_are_offered_are_those_that_the_models_have() -> None:
+@pytest.mark.parametrize("way", ["graph", "selector"])
+def test_the_keys_that_are_offered_are_those_that_the_models_have(way: str) -> None:
     def walk(value: object, path: YamlPath) -> Iterator[YamlPath]:
         if isinstance(value, BaseModel):
             yield path
@@ -321,7 +322,7 @@ def test_the_keys_that_are_offered_are_those_that_the_models_have() -> None:
             "a": {"role": "assistant", "goal": "g", "model": model},
             "e": {"role": "executor", "runs_code_from": ("a",), "sandbox": {}},
         },
-        "speakers": {"graph": ("a -> e",)},
+        "speakers": {way: {"model": model} if way == "selector" else ("a -> e",)},
         "stop": ({"id": "s", "all": ({"says": says}, {"any": ({"says": says},)})},),
     }
     chat = ChatFile.model_validate(value)
@@ -330,9 +331,9 @@ def test_the_keys_that_are_offered_are_those_that_the_models_have() -> None:
         for step in path:
             name = "from_" if step == "from" else step
             part = part[step] if isinstance(part, Mapping | tuple) else getattr(part, str(name))  # type: ignore[index]
-        role = {"role": part.role} if isinstance(part, AssistantEntry | ExecutorEntry) else {}
+        given = {"role": part.role} if isinstance(part, AssistantEntry | ExecutorEntry) else {way: ""}
         fields = type(part).model_fields if isinstance(part, BaseModel) else {}
-        assert known_keys(path, dict(role)) == tuple(field.alias or name for name, field in fields.items()), path
+        assert known_keys(path, dict(given)) == tuple(field.alias or name for name, field in fields.items()), path
 
 
 def test_the_schema_describes_every_key_for_editors() -> None:

@@ -226,7 +226,7 @@ def test_bad_keys_and_values_are_said_in_plain_words(old: str, new: str, said: l
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ("speakers: roundrobin\n", "12:11: speakers: expected 'round_robin' or a mapping with a graph, got 'roundrobin' (did you mean 'round_robin'?)"),
+        ("speakers: roundrobin\n", "12:11: speakers: expected 'round_robin', 'selector', or a mapping with a graph or a selector, got 'roundrobin' (did you mean 'round_robin'?)"),
         ("speakers: {graph: [5]}\n", "12:20: speakers.graph[0]: expected text, got 5 (put it in quotes if a text is meant)"),
         ("inputs: {x: {type: txt, default: a}}\n", "12:20: inputs.x.type: expected 'text', 'number' or 'file', got 'txt' (did you mean 'text'?)"),
         ("inputs: {x: {default: [1]}}\n", "12:23: inputs.x.default: expected text or a number, got a list"),
