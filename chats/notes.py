@@ -69,6 +69,10 @@ def question(request: Request) -> str:
             return f"{who} asks whether to call {facts.get('tool', 'a tool')}"
         case "input":
             return f"{who} asks for an answer"
+        case "message":
+            prompt = facts.get("prompt")
+            words = f": {prompt}" if isinstance(prompt, str) and prompt.strip() else ""
+            return f"{who} decides about what {facts.get('from', 'somebody')} says{words}"
         case "doubt":
             return f"{who}: nobody knows whether {doubted(request)} was made; is it to be made again?"
         case kind:
@@ -84,9 +88,11 @@ def doubted(request: Request) -> str:
 
 
 def payload(request: Request) -> str:
-    """What is decided about, as text: the prompt, the code, the arguments; JSON where it is none of these."""
+    """What is decided about, as text: the message, the prompt, the code, the arguments; JSON where it is none of
+    these.
+    """
     facts = request.payload
-    for name in ("prompt", "code"):
+    for name in ("message",) if request.kind == "message" else ("prompt", "code"):
         if isinstance(text := facts.get(name), str):
             return text
     shown = facts.get("arguments", {}) if request.kind == "tool" else facts

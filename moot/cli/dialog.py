@@ -12,6 +12,7 @@ from typing import NamedTuple
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from moot.agents.edits import editable, fits, same
 from moot.agents.questions import Verdict
 from moot.chats.clean import clean, clean_line, shown_json
 from moot.chats.errors import UserError
@@ -21,7 +22,6 @@ from moot.chats.story import Story
 from moot.cli import question_shown
 from moot.cli.clip import clip
 from moot.cli.editing import SUFFIXES, Ears, Written, edit_until_fits, edited
-from moot.cli.edits import editable, fits
 from moot.cli.lines import Left, Lines, Typed
 from moot.cli.paging import page
 from moot.cli.words import count
@@ -176,8 +176,9 @@ class Dialog:
             return None
         start = shown if self._draft is None else self._draft
 
-        def wrong(text: str) -> str:
-            return fits(self._request.kind, text) or ("" if text != shown else "nothing was changed")
+        def wrong(text: str) -> str | None:
+            kind = self._request.kind
+            return fits(kind, text) or ("nothing was changed" if same(kind, shown, text) else None)
 
         try:
             written = await edit_until_fits(start, lambda text: self._opened(text, self._suffix), wrong, self._again)

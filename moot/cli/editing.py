@@ -101,10 +101,10 @@ async def run(command: list[str], ears: Ears | None = None) -> int:
 async def edit_until_fits(
     text: str,
     edit: Callable[[str], Awaitable[Written]],
-    fits: Callable[[str], str],
+    fits: Callable[[str], str | None],
     again: Callable[[str], Awaitable[bool]],
 ) -> Written:
-    """What a person makes of a text so that it `fits` (says why not; empty: it does).
+    """What a person makes of a text so that it `fits` (says why not; None: it does).
 
     One that does not is told to `again`, with the editor to be opened on it once more where that says so. Handed back
     with a `failure` where it was left unchanged, unfinished or unfit: then it is no edit, and its text is what to go on
