@@ -43,10 +43,14 @@ def files(names: list[str]) -> set[Path]:
     return {file for place in places for file in (place.rglob("test_*.py") if place.is_dir() else [place])}
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """None for one file, or where the tests print to the terminal themselves: processes would only cost."""
-    found = files(config.args)
-    if len(found) < FEWEST or config.getoption("capture") == "no":
+def wanted(names: list[str], *, shown: bool) -> int:
+    """How many processes: none for one file, or where the tests are `shown` as they print: they would only cost."""
+    found = files(names)
+    if len(found) < FEWEST or shown:
         return 0
     return min(len(found), max(FEWEST, min(MOST, len(os.sched_getaffinity(0)))))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    return wanted(config.args, shown=config.getoption("capture") == "no")
