@@ -72,6 +72,7 @@ def html(story: Story, pictures: Mapping[str, Picture]) -> str:
         "story": story,
         "created": created,
         "ending": _ending(story),
+        "damage": told.damage(story) if created is None else "",
         "kind": _KINDS.get(created.model_kind, "") if created is not None else "",
         "honest": honest(created.model_kind, [*created.models.values()]) if created is not None else [],
         "facts": told.facts(story, created) if created is not None else {},
@@ -110,7 +111,7 @@ def _ending(story: Story) -> Ending:
     if done is None:
         reason, questions = told.left(story)
         word = "waiting" if questions else "not finished"
-        return Ending("open", "‖", word, reason if story.created is not None else told.damage(story), "", questions)
+        return Ending("open", "‖", word, reason, "", questions)
     rule = f"rule {done.rule}, turn {done.turn}"
     reason = done.reason.partition("\n")[0]  # the rest of an error stands with the attempt that failed
     return Ending(str(done.outcome), _SIGNS.get(done.outcome, "■"), str(done.outcome), reason, rule)

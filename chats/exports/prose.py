@@ -19,19 +19,21 @@ if TYPE_CHECKING:
     Env = MutableMapping[str, object]
 
 MOST_LAID_OUT = 100_000
-"""Characters of a message that is read as Markdown, and of a program in colours; longer ones are shown as they are."""
+"""Characters of a message that is read as Markdown; longer ones are shown as they are."""
+MOST_COLORED = 30_000
+"""Characters of a program in colours."""
 MOST_SHOWN = 500_000
 """Characters of one text that are shown at all."""
 _SAFE = re.compile(r"(?i)(https?://|mailto:)")
 _LEXERS = {
-    "bash": "BashLexer", "c": "CLexer", "console": "BashSessionLexer", "cpp": "CppLexer", "css": "CssLexer",
-    "diff": "DiffLexer", "go": "GoLexer", "html": "HtmlLexer", "ini": "IniLexer", "java": "JavaLexer",
-    "javascript": "JavascriptLexer", "js": "JavascriptLexer", "json": "JsonLexer", "py": "PythonLexer",
-    "python": "PythonLexer", "python3": "PythonLexer", "r": "SLexer", "rust": "RustLexer", "sh": "BashLexer",
-    "shell": "BashLexer", "sql": "SqlLexer", "toml": "TOMLLexer", "ts": "TypeScriptLexer",
-    "typescript": "TypeScriptLexer", "xml": "XmlLexer", "yaml": "YamlLexer", "yml": "YamlLexer",
+    "bash": "BashLexer", "diff": "DiffLexer", "javascript": "JavascriptLexer", "js": "JavascriptLexer",
+    "json": "JsonLexer", "py": "PythonLexer", "python": "PythonLexer", "python3": "PythonLexer", "r": "SLexer",
+    "sh": "BashLexer", "shell": "BashLexer", "sql": "SqlLexer", "toml": "TOMLLexer", "yaml": "YamlLexer",
+    "yml": "YamlLexer",
 }  # fmt: skip
-"""Languages by what they are called: those whose lexers take a time that grows with the text and no faster."""
+"""Languages by what they are called. No more than these: what is to be coloured was written by who knows whom, and
+there are lexers that take minutes for a page of slashes.
+"""
 
 
 def prose(text: str) -> Markup:
@@ -63,13 +65,14 @@ def _cut(text: str) -> tuple[str, Markup]:
 
 def _colored(text: str, language: str) -> Markup:
     name = _LEXERS.get(language.strip().lower())
-    if name is None or len(text) > MOST_LAID_OUT:
+    if name is None or len(text) > MOST_COLORED:
         return escape(text)
     from pygments import highlight, lexers
     from pygments.formatters import HtmlFormatter
 
-    lexer = getattr(lexers, name)(stripnl=False, ensurenl=False)
-    return Markup(highlight(text, lexer, HtmlFormatter(nowrap=True)))  # noqa: S704 - it escapes what it colours
+    lexer = getattr(lexers, name)(stripnl=False)  # it adds a line end; without one some look for it at every character
+    colored: str = highlight(text, lexer, HtmlFormatter(nowrap=True))
+    return Markup(colored.removesuffix("\n"))  # noqa: S704 - it escapes what it colours
 
 
 class _Renderer(RendererHTML):
