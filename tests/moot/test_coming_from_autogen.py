@@ -31,7 +31,7 @@ EXPECTED = {
     "GraphFlow": r"\['writer', 'grammar', 'style', 'editor'\]\n",
     "MagenticOneGroupChat": r"\['team', 'critic'\]\n",
     "CodeExecutorAgent": r"(?s).*pi = 3\.14.* \[\]\n",
-    "UserProxyAgent": r"waiting q1\nShorter, please\.\n",
+    "UserProxyAgent": r"waiting Tea\.\ngoal owner approved\n",
     "run_stream, Console and cancelling": r"paused [23]\nfinished 4\n",
     "save_state and load_state": r"finished 2\nTrue 2\n",
     "Model clients": r"Tea\.\n",
@@ -81,6 +81,8 @@ def answer(messages: list[dict[str, str]]) -> str:
     """What a sensible model would say in these chats."""
     texts = [str(message["content"]) for message in messages]
     told, everything = texts[0], "\n".join(texts)
+    if messages[-1]["role"] == "tool":
+        return texts[-1]
     if found := re.search(r"may speak next: (\w+)", everything):
         return json.dumps({"next": found[1], "reason": "it is its turn"})
     if found := re.search(r"select the next role from \['(\w+)'", everything):
