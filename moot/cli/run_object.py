@@ -69,5 +69,6 @@ def usage_object(usage: Usage) -> Json:
 
 def by_participant(story: Story) -> Json:
     """What each spent, in the order of the table."""
-    names = story.created.participants if story.created is not None else tuple(story.by_participant)
+    seated = story.created.participants if story.created is not None else ()
+    names = dict.fromkeys([*seated, *story.by_participant])  # picking the speakers spends, too, and is nobody's turn
     return {name: usage_object(story.by_participant.get(name, Usage())) for name in names}
