@@ -39,6 +39,11 @@ class Rule:
         """
         return frozenset()
 
+    @property
+    def people(self) -> frozenset[str]:
+        """Those whose decisions this rule looks at: it would never hold for anybody who is no person."""
+        return frozenset()
+
     def stop(self, reason: str, said: Transcript) -> Stop:
         """This rule's yes."""
         return Stop(self.id, reason, self.outcome, said.turns)
@@ -70,6 +75,11 @@ class AnyOf(Rule):
         """Everybody any of the rules looks at."""
         return frozenset().union(*(r.watches for r in self.rules))
 
+    @property
+    def people(self) -> frozenset[str]:
+        """Those of all the rules."""
+        return frozenset().union(*(r.people for r in self.rules))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllOf(Rule):
@@ -91,6 +101,11 @@ class AllOf(Rule):
         """Everybody any of the rules looks at."""
         return frozenset().union(*(r.watches for r in self.rules))
 
+    @property
+    def people(self) -> frozenset[str]:
+        """Those of all the rules."""
+        return frozenset().union(*(r.people for r in self.rules))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Says(Rule):
@@ -104,6 +119,24 @@ class Says(Rule):
         for turn in said.step:
             if turn.participant == self.participant and (found := self.pattern.search(turn.text)):
                 return self.stop(f"{turn.participant} said {_line(turn.text, found.start())!r}", said)
+        return None
+
+    @property
+    def watches(self) -> frozenset[str]:
+        """The one participant."""
+        return frozenset((self.participant,))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoke(Rule):
+    """The named participant has replied."""
+
+    participant: str
+
+    def ask(self, said: Transcript, spent: Ledger) -> Stop | None:
+        """Looks at who spoke in the last step."""
+        if any(turn.participant == self.participant for turn in said.step):
+            return self.stop(f"{self.participant} spoke", said)
         return None
 
     @property
@@ -179,6 +212,11 @@ def says(  # noqa: PLR0913 - three ways to have said it, and what every rule has
     except re.error as error:
         raise ValueError(f"says({participant!r}): {text!r} is no regular expression: {error}") from None
     return Says(id=id or f"says({participant})", outcome=outcome, participant=participant, pattern=pattern)
+
+
+def spoke(participant: str, *, outcome: Outcome = Outcome.GOAL, id: str | None = None) -> Spoke:
+    """End when `participant` has replied, whatever they said."""
+    return Spoke(id=id or f"spoke({participant})", outcome=outcome, participant=participant)
 
 
 def code_succeeded(*, outcome: Outcome = Outcome.GOAL, id: str = "code_succeeded") -> CodeSucceeded:
