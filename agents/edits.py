@@ -63,7 +63,7 @@ def difference(kind: str, before: str, after: str) -> str:
     lines = difflib.unified_diff(
         before.splitlines(), after.splitlines(), "shown", "edited", lineterm="", n=_CONTEXT_LINES
     )
-    text = "\n".join(lines)
+    text = "\n".join(lines) or "only the ends of lines are different"
     if len(text) <= DIFFERENCE_CHARACTERS:
         return text
     cut = text[:DIFFERENCE_CHARACTERS].rpartition("\n")[0]

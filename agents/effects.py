@@ -91,6 +91,12 @@ class Conversation(Protocol):
         """
         ...
 
+    def approved(self, kind: str) -> bool:
+        """Whether in an earlier turn of this participant a person approved, as it was, something of that kind. Known
+        from the journal: the same in every attempt and every process.
+        """
+        ...
+
     async def fail(self, error: BaseException) -> NoReturn:
         """End the attempt here. An exception could be swallowed by the agent's own code: the driver is told instead."""
         ...

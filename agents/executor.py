@@ -9,16 +9,19 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from typing import get_args
 
 from autogen_agentchat.agents import BaseChatAgent
 from autogen_agentchat.base import Response
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, TextMessage
 from autogen_core import CancellationToken
 
+from moot.agents.approval import ANYONE, ASKS_ANYONE, Approval
 from moot.agents.blocks import Block, Found, find_blocks
-from moot.agents.effects import SCOPE, Codec, Doubt, Effect, Happened, Scope, effect
+from moot.agents.code_approval import Ruled, When, question, ruled
+from moot.agents.effects import SCOPE, Codec, Doubt, Effect, Happened, Scope, ask, effect
 from moot.agents.ran import RanBlock, StoredFile
-from moot.agents.report import render
+from moot.agents.report import BlockReport, render
 from moot.agents.seat import Workplace
 from moot.sandbox.errors import SandboxError
 from moot.sandbox.execution import Execution
@@ -51,6 +54,16 @@ class Executor:
     """Input files by the name they have in the workspace."""
     why_not: str = ""
     """Where there is no sandbox: why."""
+    approve: When = "never"
+    """Which blocks a person must approve: none, all, or, with `first`, each one until they have let one run as it was
+    shown. Nobody is asked about code that could not run.
+    """
+    approval: Approval = ASKS_ANYONE
+    """Who is asked then, and what they may decide."""
+
+    def __post_init__(self) -> None:
+        if self.approve not in get_args(When):
+            raise ValueError(f"executor {self.name!r}: approve={self.approve!r}: give never, first or always")
 
 
 def lacks_sandbox(skipped: str | None) -> bool:
@@ -58,16 +71,20 @@ def lacks_sandbox(skipped: str | None) -> bool:
     return skipped is not None and skipped.startswith(NO_SANDBOX)
 
 
-def executor(
+def executor(  # noqa: PLR0913 - all of it may be said in one line of a chat
     name: str,
     sandbox: Sandbox | None = None,
     *,
     runs_code_from: Sequence[str] = (),
     files: Sequence[str | Path] = (),
+    approve: When = "never",
+    ask: str = ANYONE,
 ) -> Executor:
     """A participant that runs the fenced blocks of the named speakers (everybody's, if none is named) in a sandbox.
 
-    `files` are put into its workspace under their own names. Raises ValueError for two files of one name.
+    `files` are put into its workspace under their own names. `approve` says whether a person (`ask`: a `human(...)` of
+    the chat) must approve blocks before they run: `always`, or the `first` until they let one run as it is. Raises
+    ValueError for two files of one name.
     """
     from moot.sandbox.docker import Docker
 
@@ -75,7 +92,10 @@ def executor(
     named = {p.name: p for p in paths}
     if len(named) != len(paths):
         raise ValueError(f"executor {name!r}: two input files have the same name")
-    return Executor(name=name, sandbox=sandbox or Docker(), runs_code_from=tuple(runs_code_from), files=named)
+    return Executor(
+        name=name, sandbox=sandbox or Docker(), runs_code_from=tuple(runs_code_from), files=named, approve=approve,
+        approval=Approval(ask),
+    )  # fmt: skip
 
 
 class ExecutorAgent(BaseChatAgent):
@@ -92,6 +112,8 @@ class ExecutorAgent(BaseChatAgent):
         """Whether the interpreter is new although blocks ran before."""
         self._worked = self._touched = False
         """Whether a block has run in this run; whether one was begun in the box that is open."""
+        self._let = False
+        """Whether a person has let a block run as it was, in an earlier turn or in this one."""
         self._made: dict[str, str] = {}
         """What the blocks left in the workspace since it was opened: name to digest."""
 
@@ -140,10 +162,10 @@ class ExecutorAgent(BaseChatAgent):
         self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
     ) -> AsyncIterator[BaseAgentEvent | BaseChatMessage | Response]:
         """Run the blocks in order, up to the first that fails."""
-        wrote = self._wrote(messages)
+        here, wrote = SCOPE.get(), self._wrote(messages)
+        self._let = here is not None and here.conversation.approved("code")
         ran = await self._run_all(wrote) if any(found.blocks for found in wrote.values()) else [self._nothing(wrote)]
-        text = render([r.report(REPORTED_CHARACTERS) for r in ran])
-        yield Response(chat_message=TextMessage(content=text, source=self.name))
+        yield Response(chat_message=TextMessage(content=render(ran), source=self.name))
 
     def _wrote(self, messages: Sequence[BaseChatMessage]) -> dict[str, Found]:
         """The last word of each speaker whose code is run, in order. Where nobody is named, words without code do not
@@ -161,34 +183,53 @@ class ExecutorAgent(BaseChatAgent):
                 wrote[source] = found
         return wrote
 
-    async def _run_all(self, wrote: Mapping[str, Found]) -> list[RanBlock]:
-        ran: list[RanBlock] = []
+    async def _run_all(self, wrote: Mapping[str, Found]) -> list[BlockReport]:
+        ran: list[BlockReport] = []
         for source, found in wrote.items():
             failed = bool(ran) and ran[-1].exit_code != 0
             if failed and lacks_sandbox(ran[-1].skipped):
                 break
             if failed and found.blocks:
-                ran.append(self._skip(f"the code of {source} was not run: a block before it failed"))
+                ran.append(self._skipped(f"the code of {source} was not run: a block before it failed"))
                 continue
             for block in found.blocks:
-                ran.append(await self._run(block))
+                ran.append(await self._ruled(block, source))
                 if ran[-1].exit_code != 0:
                     break
         return ran
 
-    def _nothing(self, wrote: Mapping[str, Found]) -> RanBlock:
+    def _nothing(self, wrote: Mapping[str, Found]) -> BlockReport:
         """That there is nothing to run, and why."""
         if not wrote:
             who = " or ".join(self._spec.runs_code_from) or "anybody"
-            return self._skip(f"no code block found: nothing new was said by {who}; {_EXPECTED}")
+            return self._skipped(f"no code block found: nothing new was said by {who}; {_EXPECTED}")
         named = wrote if self._spec.runs_code_from else {source: wrote[source] for source in [*wrote][-1:]}
         seen = ", ".join(f"in what {source} said: seen: {found.seen}" for source, found in named.items())
-        return self._skip(f"no code block found {seen}; {_EXPECTED}")
+        return self._skipped(f"no code block found {seen}; {_EXPECTED}")
 
-    def _skip(self, why: str) -> RanBlock:
-        ran = RanBlock(language="none", exit_code=-1, skipped=why)
+    def _skipped(self, why: str) -> BlockReport:
+        return self._skip(why).report(REPORTED_CHARACTERS)
+
+    def _skip(self, why: str, language: str = "none") -> RanBlock:
+        ran = RanBlock(language=language, exit_code=-1, skipped=why)
         _note("code.finished", ran.facts(""))
         return ran
+
+    async def _ruled(self, block: Block, source: str) -> BlockReport:
+        """Run it, or what a person makes of it, unless they will not have it run."""
+        spec, rule = self._spec, Ruled(block)
+        if spec.sandbox is not None and self._asks():  # before there is any intent: the run may wait for days
+            rule = ruled(block, await ask(question(block, source, spec.sandbox, spec.approval)))
+            self._let |= rule.as_it_is
+        ran = await self._run(rule.block) if rule.skipped is None else self._skip(rule.skipped, block.language)
+        return rule.report(ran, REPORTED_CHARACTERS)
+
+    def _asks(self) -> bool:
+        """Whether a person must approve the next block. What cannot run anyway needs nobody's approval."""
+        asks = self._spec.approve == "always" or (self._spec.approve == "first" and not self._let)
+        opening = self._opening
+        failed = opening is not None and opening.done() and not opening.cancelled() and opening.exception() is not None
+        return asks and not failed
 
     async def _run(self, block: Block) -> RanBlock:
         here = SCOPE.get()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, nullcontext
 from typing import Any
 
@@ -15,6 +15,8 @@ from moot.agents.effects import entered
 from moot.agents.tool_calls import Call, ToolCalls, ToolDone, failed, gathered, or_fail, scope
 
 Arguments = Mapping[str, Any]
+Stream = Callable[[Arguments], AsyncGenerator[object, None]]
+"""Begins a call with these arguments."""
 
 
 class JournalledWorkbench(Workbench):
@@ -60,8 +62,8 @@ class JournalledWorkbench(Workbench):
         own_name = self._own_names.get(name, name)
         call = self._calls.call(here, name, arguments, call_id, own_name)
 
-        async def perform() -> ToolDone:
-            return ToolDone((), await self._inner.call_tool(name, arguments, cancellation_token, call_id))
+        async def perform(given: Arguments) -> ToolDone:
+            return ToolDone((), await self._inner.call_tool(name, given, cancellation_token, call_id))
 
         made = self._calls.within(call, perform) if own_name in self._agents else self._calls.once(call, perform)
         return (await or_fail(here, f"the tool {name!r}", made)).result
@@ -108,26 +110,29 @@ class JournalledStreamWorkbench(JournalledWorkbench, StaticStreamWorkbench):
     ) -> AsyncGenerator[Any | ToolResult, None]:
         """One call, made unless its result is recorded; what the tool says meanwhile is given as it comes, or again."""
         own_name = self._own_names.get(name, name)  # AutoGen forgets this when it streams
-        stream = self._stream.call_tool_stream(own_name, arguments, cancellation_token, call_id)
+
+        def stream(given: Arguments | None) -> AsyncGenerator[object, None]:
+            return self._stream.call_tool_stream(own_name, given, cancellation_token, call_id)
+
         here = scope()
         if here is None:
-            given = stream
+            items = stream(arguments)
         else:
             call = self._calls.call(here, name, arguments, call_id, own_name)
-            given = self._as_scope(call, stream) if own_name in self._agents else self._as_effect(call, stream)
-        async with aclosing(given):
-            async for item in given:
+            items = self._as_scope(call, stream) if own_name in self._agents else self._as_effect(call, stream)
+        async with aclosing(items):
+            async for item in items:
                 yield item
 
-    async def _as_effect(self, call: Call, stream: AsyncGenerator[object, None]) -> AsyncGenerator[object, None]:
+    async def _as_effect(self, call: Call, stream: Stream) -> AsyncGenerator[object, None]:
         said: asyncio.Queue[object] = asyncio.Queue()
         over = object()
         performed = False
 
-        async def perform() -> ToolDone:
+        async def perform(given: Arguments) -> ToolDone:
             nonlocal performed
             performed = True
-            return await gathered(call.name, stream, said.put_nowait)
+            return await gathered(call.name, stream(given), said.put_nowait)
 
         # a task of its own: the effect must not be torn apart by the consumer's pauses between two events
         task = asyncio.ensure_future(or_fail(call.here, f"the tool {call.name!r}", self._calls.once(call, perform)))
@@ -144,20 +149,22 @@ class JournalledStreamWorkbench(JournalledWorkbench, StaticStreamWorkbench):
                 yield item
         yield done.result
 
-    async def _as_scope(self, call: Call, stream: AsyncGenerator[object, None]) -> AsyncGenerator[object, None]:
+    async def _as_scope(self, asked: Call, stream: Stream) -> AsyncGenerator[object, None]:
         try:
-            async with self._calls.turn(call), aclosing(stream):
-                if (instead := await self._calls.allowed(call)) is not None:
-                    yield instead
+            async with self._calls.turn(asked):
+                call = await self._calls.allowed(asked)
+                if isinstance(call, ToolResult):
+                    yield call
                     return
-                while True:
-                    with entered(call.below):  # around each step: a generator runs in its consumer's context
-                        item = await anext(stream, None)
-                    if item is None:
-                        return
-                    yield item
+                async with aclosing(stream(call.arguments)) as items:
+                    while True:
+                        with entered(call.below):  # around each step: a generator runs in its consumer's context
+                            item = await anext(items, None)
+                        if item is None:
+                            return
+                        yield call.result(item) if isinstance(item, ToolResult) else item
         except BaseException as error:
-            await failed(call.here, f"the agent {call.name!r}", error)
+            await failed(asked.here, f"the agent {asked.name!r}", error)
             raise
 
 
@@ -186,8 +193,8 @@ class JournalledHandoff(BaseTool[BaseModel, Any]):
             return await self._inner.run_json(args, cancellation_token, call_id)
         args = _object(args)
 
-        async def perform() -> ToolDone:
-            text = self._inner.return_value_as_string(await self._inner.run_json(args, cancellation_token, call_id))
+        async def perform(given: Arguments) -> ToolDone:
+            text = self._inner.return_value_as_string(await self._inner.run_json(given, cancellation_token, call_id))
             return ToolDone((), ToolResult.model_validate({"name": self.name, "result": [_content(text)]}))
 
         call = self._calls.call(here, self.name, args, call_id)

@@ -34,6 +34,11 @@ class BlockReport:
     """Why it never ran, such as `no sandbox` or `no sandbox: the engine does not answer`; one line."""
     not_kept: tuple[str, ...] = ()
     """Files that were not kept: the name and why, one line each."""
+    edited_by: str = ""
+    """Who edited it before it ran; `changes` says what, as a unified diff."""
+    changes: str = ""
+    answer: str | None = None
+    """What a person answered instead of letting it run."""
 
     @property
     def failed(self) -> bool:
@@ -72,9 +77,12 @@ def render(blocks: Sequence[BlockReport]) -> str:
             f"exit code {block.exit_code}, {block.seconds:.3f} s"
         )
         lines.extend(_notes(block))
-        sections = [("stdout", block.stdout or None), ("stderr", block.stderr or None), ("value", block.value)]
+        sections = [
+            ("changes", block.changes or None), ("answer", block.answer), ("stdout", block.stdout or None),
+            ("stderr", block.stderr or None), ("value", block.value),
+        ]  # fmt: skip
         lines.extend(f"{name} ({len(text)} characters):\n{text}" for name, text in sections if text is not None)
-        if block.skipped is None and not any(text is not None for _, text in sections):
+        if block.skipped is None and not (block.stdout or block.stderr or block.value is not None):
             lines.append(_NOTHING)
         lines.extend(f"file {json.dumps(name, ensure_ascii=False)}: {size} bytes" for name, size in block.files)
         lines.extend(f"not kept: {_line(text)}" for text in block.not_kept)
@@ -123,6 +131,8 @@ def _notes(block: BlockReport) -> list[str]:
     if block.skipped is not None:
         kind, _, detail = _line(block.skipped).partition(": ")
         notes.append(f"SKIPPED ({kind}): {detail}" if detail else f"SKIPPED ({kind})")
+    if block.edited_by:
+        notes.append(f"EDITED by {_line(block.edited_by)} before it ran")
     if block.timed_out:
         notes.append(f"stopped after {block.seconds:.3f} s; output so far:")
     if block.oom:
@@ -148,8 +158,9 @@ _BLOCK = re.compile(
     rf"(?P<seconds>\d+\.\d+) s{_END}"
 )
 _SKIPPED = re.compile(rf"SKIPPED \((?P<kind>.*?)\)(?:: (?P<detail>[^\n]+))?{_END}")
+_EDITED = re.compile(rf"EDITED by (?P<by>[^\n]*) before it ran{_END}")
 _TIMED_OUT = re.compile(rf"stopped after \d+\.\d+ s; output so far:{_END}")
-_SECTION = re.compile(r"(?P<name>stdout|stderr|value) \((?P<length>\d{1,12}) characters\):\n")
+_SECTION = re.compile(r"(?P<name>changes|answer|stdout|stderr|value) \((?P<length>\d{1,12}) characters\):\n")
 _FILE = re.compile(rf"file (?P<name>{_STRING}): (?P<size>\d+) bytes{_END}")
 _NOT_KEPT = re.compile(rf"not kept: (?P<text>[^\n]*){_END}")
 
@@ -190,8 +201,9 @@ class _Reader:
 def _read_block(reader: _Reader, header: re.Match[str]) -> BlockReport | None:
     """One block, its header already taken; None where a file name or the language is not readable."""
     skipped = reader.take(_SKIPPED)
-    timed_out = reader.take(_TIMED_OUT) is not None
+    edited, timed_out = reader.take(_EDITED), reader.take(_TIMED_OUT) is not None
     oom, state_lost, truncated = reader.has(_OOM), reader.has(_STATE_LOST), reader.has(_TRUNCATED)
+    changes, answer = reader.section("changes"), reader.section("answer")
     stdout, stderr, value = reader.section("stdout"), reader.section("stderr"), reader.section("value")
     reader.has(_NOTHING)
     files: list[tuple[str, int]] = []
@@ -218,4 +230,7 @@ def _read_block(reader: _Reader, header: re.Match[str]) -> BlockReport | None:
         truncated=truncated,
         skipped=": ".join(part for part in skipped.groups() if part) if skipped else None,
         not_kept=tuple(not_kept),
+        edited_by=edited["by"] if edited else "",
+        changes=changes or "",
+        answer=answer,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from autogen_agentchat.messages import (
 )
 from autogen_core.tools import TextResultContent, ToolResult
 
+from moot.agents.edits import arguments_of
 from moot.agents.effects import SCOPE, Codec, Doubt, Effect, Happened, Lookup, Scope, entered
 from moot.agents.json_text import digest_of, whole_characters
 from moot.agents.questions import Decision, Question
@@ -26,6 +28,8 @@ from moot.termination.ledger import NOTHING, Cost
 
 Hear = Callable[[object], None]
 Arguments = Mapping[str, Any]
+Perform = Callable[[Arguments], Awaitable["ToolDone"]]
+"""Makes a call with these arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +55,23 @@ class Call(NamedTuple):
     asks: str
     below: Scope
     """The place of what is done inside the call."""
+    edited_by: str = ""
+    """Who replaced the arguments before the call was made."""
 
     @property
     def request(self) -> dict[str, object]:
         """What a person approves, and what a recorded result is bound to."""
         return {"tool": self.name, "arguments": self.arguments}
+
+    def result(self, made: ToolResult) -> ToolResult:
+        """What the model is told came of the call: where somebody edited it, that first, since its own arguments still
+        stand before it.
+        """
+        if not self.edited_by:
+            return made
+        given = json.dumps(self.arguments, ensure_ascii=False)
+        note = f"{self.edited_by} edited this call before it was made: {self.name} was called with {given}. Its result:"
+        return made.model_copy(update={"result": [TextResultContent(content=whole_characters(note)), *made.result]})
 
 
 class ToolCalls:
@@ -80,33 +96,40 @@ class ToolCalls:
         key, asks = here.key("tool", ident), here.key("ask-tool", ident)
         return Call(here, name, names, given, ident, key, asks, Scope(here.conversation, f"{key}/"))
 
-    async def allowed(self, call: Call) -> ToolResult | None:
-        """None if the call may be made; else what the model is told instead. Asked before there is any intent: from
-        inside an effect the turn could never become quiet.
+    async def allowed(self, call: Call) -> Call | ToolResult:
+        """The call as it may be made, or what the model is told instead. Asked before there is any intent: from inside
+        an effect the turn could never become quiet.
         """
-        if not call.names & self._policy.approve:
-            return None
-        question = Question("tool", digest_of(call.request), call.request, ("approve", "reject", "respond"))
+        approval = self._policy.approval(call.names)
+        if approval is None:
+            return call
+        question = Question("tool", digest_of(call.request), call.request, approval.allow, approval.ask)
         decided = await call.here.conversation.ask(call.asks, question)
-        if decided.decision == "approve":
-            return None
-        return _told(call.name, decided, "was not made")
+        match decided.decision:
+            case "approve":
+                return call
+            case "edit":
+                return call._replace(arguments=arguments_of(decided.edited), edited_by=decided.by or "a person")
+            case _:
+                return _told(call.name, decided, "was not made")
 
-    async def once(self, call: Call, perform: Callable[[], Awaitable[ToolDone]]) -> ToolDone:
+    async def once(self, asked: Call, perform: Perform) -> ToolDone:
         """Make the call unless its result is recorded."""
-        if (instead := await self.allowed(call)) is not None:
-            return ToolDone((), instead)
+        call = await self.allowed(asked)
+        if isinstance(call, ToolResult):
+            return ToolDone((), call)
 
         async def within() -> ToolDone:
             with entered(call.below):
-                return _mended(await perform())
+                return _mended(await perform(call.arguments))
 
         request = Effect(
             "tool", digest_of(call.request), self._codec, NOTHING, _free, ident=call.ident, doubt=self._doubt(call),
             answered=lambda decided: ToolDone((), _told(call.name, decided, "may have been made, and is not repeated")),
             about=call.request,
         )  # fmt: skip
-        return await call.here.conversation.once(call.key, request, within)
+        done = await call.here.conversation.once(call.key, request, within)
+        return ToolDone(done.inner, call.result(done.result))
 
     def turn(self, call: Call) -> asyncio.Lock:
         """Held while an agent that is a tool works, and while a person is asked whether it may. It has one memory: two
@@ -114,13 +137,15 @@ class ToolCalls:
         """
         return self._turns[call.name]
 
-    async def within(self, call: Call, perform: Callable[[], Awaitable[ToolDone]]) -> ToolDone:
+    async def within(self, asked: Call, perform: Perform) -> ToolDone:
         """A call whose own effects are journalled: no effect itself."""
-        async with self.turn(call):
-            if (instead := await self.allowed(call)) is not None:
-                return ToolDone((), instead)
+        async with self.turn(asked):
+            call = await self.allowed(asked)
+            if isinstance(call, ToolResult):
+                return ToolDone((), call)
             with entered(call.below):
-                return await perform()
+                done = await perform(call.arguments)
+            return ToolDone(done.inner, call.result(done.result))
 
     def _doubt(self, call: Call) -> Doubt | Lookup[ToolDone]:
         for name in sorted(call.names):

@@ -6,6 +6,10 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Set
 from dataclasses import dataclass, field
 
+from moot.agents.approval import Approval
+
+EVERY = "*"
+"""In `ToolPolicy.approve`: every tool that is not named there."""
 AskOtherSide = Callable[[str, Mapping[str, object]], Awaitable[str | None]]
 """Given the call's idempotency key and its arguments: the tool's result as text if the call happened, None if it never
 did. Raising says that nobody knows.
@@ -20,8 +24,10 @@ class ToolPolicy:
     in `side_effects` or `lookup`. What happens inside a team, or an agent that is one effect, is not asked about.
     """
 
-    approve: Set[str] = frozenset()
-    """Tools that a person must approve call by call, with exactly these arguments."""
+    approve: Set[str] | Mapping[str, Approval] = frozenset()
+    """Tools that a person must approve call by call, with exactly these arguments; by name also who is asked and what
+    they may decide. `EVERY` stands for all that are not named.
+    """
     side_effects: Set[str] = frozenset()
     """Tools that a person is asked about when it is unknown whether a call happened."""
     lookup: Mapping[str, AskOtherSide] = field(default_factory=dict)
@@ -32,14 +38,24 @@ class ToolPolicy:
             given = getattr(self, name)
             if isinstance(given, str):
                 raise ValueError(f"ToolPolicy.{name} takes the names of tools, such as {{{given!r}}}; got a text")
-            object.__setattr__(self, name, frozenset(given))
+            object.__setattr__(self, name, dict(given) if isinstance(given, Mapping) else frozenset(given))
         for tool, look in self.lookup.items():
             _check(tool, look)
 
     @property
     def named(self) -> frozenset[str]:
         """Every tool that is named."""
-        return frozenset(self.approve | self.side_effects | set(self.lookup))
+        return frozenset({*self.approve, *self.side_effects, *self.lookup} - {EVERY})
+
+    @property
+    def approvals(self) -> Mapping[str, Approval]:
+        """Who is asked about which tool before it is called."""
+        return self.approve if isinstance(self.approve, Mapping) else dict.fromkeys(sorted(self.approve), Approval())
+
+    def approval(self, names: Set[str]) -> Approval | None:
+        """Who is to be asked about a tool that is known by these names; None: nobody."""
+        approvals = self.approvals
+        return next((approvals[name] for name in (*sorted(names), EVERY) if name in approvals), None)
 
 
 def _check(tool: str, look: object) -> None:

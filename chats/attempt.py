@@ -225,6 +225,10 @@ class Attempt:
         await self.under_way.wait_for(key)
         raise AssertionError("unreachable")
 
+    def approved(self, kind: str) -> bool:
+        """Whether something of that kind was approved as it was in an earlier turn of this participant."""
+        return self._state.requests.let(self.turn.participant, kind, before=self.turn.number)
+
     def own(self, task: asyncio.Task[object]) -> None:
         """End that task with the attempt."""
         self.under_way.own(task)

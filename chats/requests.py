@@ -42,6 +42,8 @@ class Requests:
     open: dict[str, Request] = field(default_factory=dict)
     decided: dict[str, RequestDecided] = field(default_factory=dict)
     asked: int = 0
+    approved: dict[tuple[str, str], int] = field(default_factory=dict)
+    """The turn in which something was first approved as it was, by who had asked and of what kind it was."""
 
     def ask(self, data: RequestAsked, turn: int, participant: str, ts: float) -> None:
         """Take a question in."""
@@ -54,7 +56,14 @@ class Requests:
     def decide(self, data: RequestDecided) -> Request | None:
         """Take a decision in: the question it answers, None where there is none."""
         self.decided[data.id] = data
-        return self.open.pop(data.id, None)
+        request = self.open.pop(data.id, None)
+        if request is not None and data.decision == "approve":
+            self.approved.setdefault((request.participant, request.kind), request.turn)
+        return request
+
+    def let(self, participant: str, kind: str, *, before: int) -> bool:
+        """Whether something of that kind that the participant asked about was approved as it was before that turn."""
+        return self.approved.get((participant, kind), before) < before
 
     def take(self, command: Command | None) -> None:
         """Take in a decision that was posted and that no driver has seen yet."""

@@ -119,6 +119,8 @@ class FakeConversation:
         self.drafts: list[tuple[str, str]] = []
         self.stored: dict[str, bytes] = {}
         self.limited = self.closed = False
+        self.let: set[str] = set()
+        """Of what kinds a person approved something in an earlier turn."""
         self.outside = 0
         """How often something was awaited that is no effect."""
 
@@ -154,6 +156,9 @@ class FakeConversation:
         if key not in self.decisions:
             await self._never()
         return self.decisions[key]
+
+    def approved(self, kind: str) -> bool:
+        return kind in self.let
 
     async def fail(self, error: BaseException) -> NoReturn:
         self.failure = self.failure or error

@@ -137,7 +137,7 @@ async def test_approval_is_asked_for_before_anything_else_and_a_neighbour_works_
     (key, question), *none = conversation.questions.items()
     assert (key, question.kind, none) == ("ask-tool/1", "tool", [])
     assert question.payload == {"tool": "order", "arguments": {"item": "a"}}
-    assert question.allow == ("approve", "reject", "respond")
+    assert question.allow == ("approve", "edit", "reject", "respond")
     assert (shop.orders, far.orders) == ([], ["b"])
     assert "tool/1" not in conversation.effects
 
