@@ -25,7 +25,6 @@ from moot.chats.chat_file import (
     HumanEntry,
     ModelEntry,
     SelectorSection,
-    StopQuestion,
 )
 from moot.chats.check import priced
 from moot.chats.errors import StoreError, UserError
@@ -35,12 +34,12 @@ from moot.chats.result import ResultSpec
 from moot.chats.selector import Selector
 from moot.chats.speakers import RoundRobin
 from moot.chats.spec import ResolvedSpec, load_chat_file
+from moot.chats.spec_approvals import of_code, of_tools
 from moot.chats.spec_tools import HadTool, kept_tools, reply_form, tools_of
+from moot.chats.stop_rules import stop_of
 from moot.chats.tapes import kept_tapes, tapes_of
 from moot.chats.templates import find_playbook_from
 from moot.termination.limits import Limits
-from moot.termination.outcome import Outcome
-from moot.termination.rules import AllOf, AnyOf, Rule, code_succeeded, says
 
 Playbooks = Callable[[str], Playbook]
 SCRIPTED = "playbook:"
@@ -122,11 +121,12 @@ def _chat(spec: ResolvedSpec, texts: Mapping[str, str], source: dict[str, object
     return Chat(
         tuple(_participant(spec, name, source, tapes, tools) for name in file.participants),
         speakers=_speakers(spec, tapes),
-        stop=_any_of(file.stop),
+        stop=stop_of(file.stop),
         limits=Limits(**file.limits.model_dump()),
         model=_model(file.model, tapes),
         name=file.name,
         result=_result(file),
+        tools=of_tools(file),
         playbooks=lambda name: Playbook.parse(texts[name], name),
         source=source,
     )
@@ -161,12 +161,15 @@ def _participant(
         )  # fmt: skip
     paths = dict(spec.files)
     none = source.get("sandbox") == "none"
+    approve, approval = of_code(spec.chat, name)
     return Executor(
         name=name,
         sandbox=None if none else spec.docker(name),
         runs_code_from=entry.runs_code_from,
         files={file: paths[file] for file in spec.files_of(name) if file in paths},
         why_not="none was asked for" if none else "",
+        approve=approve,
+        approval=approval,
     )
 
 
@@ -187,22 +190,6 @@ def _speakers(spec: ResolvedSpec, tapes: Mapping[str, Tape]) -> Selector | Graph
         repeats=picks.repeats,
         part=picks.part or PICKS,
     )
-
-
-def _any_of(entries: tuple[StopQuestion, ...]) -> Rule | None:
-    rules = [_rule(entry, getattr(entry, "id", ""), getattr(entry, "outcome", Outcome.GOAL)) for entry in entries]
-    return AnyOf(id=" | ".join(r.id for r in rules), rules=tuple(rules)) if rules else None
-
-
-def _rule(asked: StopQuestion, id: str, outcome: Outcome) -> Rule:
-    """One stop rule; the parts of a compound one answer in its name."""
-    if asked.says is not None:
-        s = asked.says
-        return says(s.participant, s.starts, contains=s.contains, matches=s.matches, outcome=outcome, id=id)
-    if asked.code_succeeded:
-        return code_succeeded(outcome=outcome, id=id)
-    parts = tuple(_rule(part, id, outcome) for part in asked.all or asked.any or ())
-    return AllOf(id=id, rules=parts, outcome=outcome) if asked.all else AnyOf(id=id, rules=parts, outcome=outcome)
 
 
 def _model(

@@ -319,8 +319,8 @@ class StopEntry(StopQuestion):
 
     id: Id
     """Its name; the run says by which rule it ended."""
-    outcome: Annotated[Outcome, Field(strict=False)] = Outcome.GOAL
-    """How the run ended when this rule ends it."""
+    outcome: Annotated[Outcome, Field(strict=False)] | None = None
+    """How the run ended when this rule ends it: `goal` unless given, `rejected` for rejections."""
 
 
 class ResultSection(Part):

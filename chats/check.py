@@ -9,6 +9,7 @@ from autogen_agentchat.base import ChatAgent
 from autogen_core.models import ChatCompletionClient
 from pydantic import BaseModel
 
+from moot.agents.approval import ANYONE
 from moot.agents.assistant import Assistant
 from moot.agents.executor import Executor
 from moot.agents.human import Human
@@ -21,7 +22,7 @@ from moot.agents.tools import names_of, workbenches
 from moot.chats.edges import name_refusal
 from moot.chats.errors import Problem, SpecError, UserError, did_you_mean
 from moot.chats.graph import Graph
-from moot.chats.graph_check import GraphProblem
+from moot.chats.graph_check import GraphProblem, undecided
 from moot.chats.selector import Selector
 from moot.chats.speakers import AskingPolicy
 from moot.termination.limits import Limits
@@ -51,6 +52,7 @@ def check_chat(chat: Chat) -> None:
             _known(chat, name, "the selector may pick")
     _check_tools(chat)
     _check_replies(chat)
+    _check_people(chat)
     _check_models(chat, chat.limits)
 
 
@@ -97,7 +99,9 @@ def _check_names(chat: Chat) -> None:
 
 
 def _check_graph(chat: Chat, graph: Graph, looked_at: frozenset[str]) -> None:
-    problems = graph.validate(chat.names, looked_at)
+    people = [p.name for p in chat.participants if isinstance(p, Human)]
+    never = undecided(graph.edges, people, [name for name in chat.names if name not in people])
+    problems = [*graph.validate(chat.names, looked_at), *never]
     if problems:
         raise SpecError(*(_problem(chat, graph, found) for found in problems))
 
@@ -114,6 +118,29 @@ def _known(chat: Chat, name: str, who: str) -> None:
     if name not in chat.names:
         hint = did_you_mean(name, chat.names)
         raise UserError(f"{who} {name!r}, who is no participant" + (f" ({hint})" if hint else ""))
+
+
+def _check_people(chat: Chat) -> None:
+    """Who is asked, and who decides, must be a person; whose words they approve, somebody who speaks."""
+    people = {p.name: p for p in chat.participants if isinstance(p, Human)}
+    for person in people.values():
+        if person.approves:
+            _known(chat, person.approves, f"{person.name!r} approves what is said by")
+        if person.approves == person.name:
+            raise UserError(f"{person.name!r} cannot approve what they say themselves")
+    for name in sorted(chat.stop.people) if chat.stop is not None else ():
+        if name not in people:
+            raise UserError(f"a stop rule waits for a decision of {name!r}, who is no human(...) and decides nothing")
+        if not people[name].approves:
+            raise UserError(
+                f"a stop rule waits for a decision of {name!r}: say whose words they approve (approves=...)"
+            )
+    asked = {p.name: p.approval.ask for p in chat.participants if isinstance(p, Executor) and p.approve != "never"}
+    asked |= {f"the tool {name}": approval.ask for name, approval in chat.tools.approvals.items()}
+    for what, who in asked.items():
+        if who != ANYONE and who not in people:
+            hint = did_you_mean(who, (*people, ANYONE)) or f"one of {', '.join((*people, ANYONE))}"
+            raise UserError(f"{what} is to ask {who!r}, who is no human(...) of this chat ({hint})")
 
 
 def _check_tools(chat: Chat) -> None:

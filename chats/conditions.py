@@ -3,7 +3,8 @@
 - condition: part `or` part ...
 - part: term `and` term ...
 - term: `not` term, `(` condition `)`, or a fact
-- fact: `exit_code` with `== != < <= > >=` and a number, `timed_out`, `says "TEXT"`, `contains "TEXT"`
+- fact: `exit_code` with `== != < <= > >=` and a number, `timed_out`, `says "TEXT"`, `contains "TEXT"`, and of a person
+  `approved`, `rejected`
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from moot.chats.edge_tokens import EdgeSyntaxError, Tokens
+from moot.termination.transcript import APPROVED
 
 if TYPE_CHECKING:  # a turn's message is AutoGen's, and `moot validate` should not pay for importing it
     from moot.termination.transcript import Turn
@@ -27,7 +29,8 @@ _COMPARE = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_FACTS = ("exit_code", "says", "contains", "timed_out", "not")
+_FACTS = ("exit_code", "says", "contains", "timed_out", "approved", "rejected", "not")
+_DECISIONS = {"approved": APPROVED, "rejected": ("reject",)}
 _DEEPEST = 40
 
 
@@ -162,6 +165,35 @@ class Contains:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """The person approved what they were shown, as it was or edited; or rejected it. Their words decide nothing."""
+
+    verdict: str
+    """`approved` or `rejected`."""
+
+    def __str__(self) -> str:
+        return self.verdict
+
+    def holds(self, turn: Turn) -> bool:
+        """Whether that is what they decided."""
+        return turn.decision in _DECISIONS[self.verdict]
+
+    def fact(self, turn: Turn) -> str:
+        """What they decided, in words."""
+        became = next((word for word, decisions in _DECISIONS.items() if turn.decision in decisions), "")
+        return f"it was {became}" if became else "nothing was decided"
+
+    def form(self) -> str:
+        """In words."""
+        return "an approval" if self.verdict == "approved" else "a rejection"
+
+    @property
+    def about_code(self) -> bool:
+        """Never."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
 class Not:
     """Holds when the other does not."""
 
@@ -243,6 +275,17 @@ class Or:
         return all(part.about_code for part in self.parts)
 
 
+def about_people(condition: Condition) -> bool:
+    """Whether it asks what a person decided."""
+    match condition:
+        case And(parts=parts) | Or(parts=parts):
+            return any(about_people(part) for part in parts)
+        case Not(part=part):
+            return about_people(part)
+        case _:
+            return isinstance(condition, Decided)
+
+
 def parse_condition(text: str) -> Condition:
     """A condition from its text. Raises EdgeSyntaxError with the column."""
     tokens = Tokens(text)
@@ -277,15 +320,24 @@ def _read_term(tokens: Tokens, depth: int) -> Condition:
         if not tokens.takes(")"):
             raise tokens.unexpected("')', 'and' or 'or'", ")", "and", "or")
         return inside
+    return _read_fact(tokens)
+
+
+def _read_fact(tokens: Tokens) -> Condition:
     if tokens.takes("timed_out"):
         return TimedOut()
+    for verdict in _DECISIONS:
+        if tokens.takes(verdict):
+            return Decided(verdict)
     if tokens.takes("exit_code"):
         return _read_comparison(tokens)
     if tokens.takes("says"):
         return Says(_read_text(tokens, "says"))
     if tokens.takes("contains"):
         return Contains(_read_text(tokens, "contains"))
-    raise tokens.unexpected('a condition (exit_code, says "TEXT", contains "TEXT", timed_out)', *_FACTS)
+    raise tokens.unexpected(
+        'a condition (exit_code, says "TEXT", contains "TEXT", timed_out, approved, rejected)', *_FACTS
+    )
 
 
 def _read_comparison(tokens: Tokens) -> ExitCode:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from moot.chats.conditions import about_people
 from moot.chats.edges import Edge
 from moot.chats.errors import closest, did_you_mean
 
@@ -28,6 +29,18 @@ def check_graph(edges: Sequence[Edge], participants: Sequence[str], watched: fro
     problems += _unreached(participants, reached)
     problems += _cannot_leave(edges, [name for name in participants if name in reached], watched)
     return sorted(problems, key=lambda problem: (problem.edge is None, problem.edge or 0, problem.column))
+
+
+def undecided(edges: Sequence[Edge], people: Collection[str], others: Collection[str]) -> Iterator[GraphProblem]:
+    """Edges that wait for a decision of somebody who never decides anything: `others` are no people."""
+    for index, edge in enumerate(edges):
+        if edge.when is None or not about_people(edge.when):
+            continue
+        for name, column in edge.named()[: len(edge.sources)]:
+            if name in others:
+                hint = f"people: {', '.join(people)}" if people else "a person is a participant with role: human"
+                message = f"{name} is no person, so that {str(edge.when)!r} says nothing about it"
+                yield GraphProblem(message, index, column, hint)
 
 
 def _unknown(edges: Sequence[Edge], participants: Sequence[str]) -> Iterator[GraphProblem]:

@@ -155,7 +155,7 @@ def _participants(source: Source) -> tuple[tuple[str, ...], frozenset[str]]:
     if not isinstance(entries, dict):
         return (), frozenset()
     roles = {name: entry.get("role") if isinstance(entry, dict) else None for name, entry in entries.items()}
-    return tuple(roles), frozenset(name for name, role in roles.items() if role != "assistant")
+    return tuple(roles), frozenset(name for name, role in roles.items() if role not in ("assistant", "human"))
 
 
 def _too_large(chat: ChatFile, files: Mapping[str, Path], source: Source) -> list[Problem]:

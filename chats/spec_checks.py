@@ -10,6 +10,7 @@ from typing import Protocol
 
 from moot.agents.errors import ModelError
 from moot.chats.chat_file import (
+    QUESTIONS,
     AssistantEntry,
     ChatFile,
     ExecutorEntry,
@@ -24,7 +25,9 @@ from moot.chats.edge_tokens import EdgeSyntaxError
 from moot.chats.edges import Edge, name_refusal, parse_edge
 from moot.chats.errors import Problem, closest, did_you_mean
 from moot.chats.graph import Graph
+from moot.chats.graph_check import GraphProblem, undecided
 from moot.chats.models_named import picking
+from moot.chats.spec_people import check_approvals, check_asked_about, check_human, people_in
 from moot.chats.spec_tools import check_tools
 from moot.chats.yaml_source import Source, YamlPath, dotted
 from moot.sandbox.docker import Docker
@@ -33,7 +36,6 @@ from moot.sandbox.sizes import parse_size
 _LIMIT_IDS = ("turns", "rounds", "tokens", "usd", "seconds", "code_runs", "graph")
 """What runs say they were ended by when no rule of the file ended them."""
 _HARD = ("turns", "rounds", "tokens", "usd", "seconds")
-_QUESTIONS = ("says", "code_succeeded", "all", "any")
 _TEXTS = ("starts", "contains", "matches")
 _SIZES = ("memory", "workspace", "tmp", "max_artifact")
 
@@ -62,6 +64,11 @@ class Checking:
     models: ModelChecks
     base_dir: Path | None = None
     """The chat file's folder, beside which its tools are; None where they were loaded before."""
+
+    @property
+    def gone_participants(self) -> frozenset[str]:
+        """Those that were left out because something in them is wrong: what they are is not known."""
+        return frozenset(self.names) - frozenset(self.chat.participants)
 
     def unknown(self, name: str, path: YamlPath) -> Problem | None:
         """The problem with a name that nobody has."""
@@ -94,6 +101,7 @@ def watched(chat: ChatFile, executors: frozenset[str]) -> frozenset[str]:
     names: set[str] = set()
     for question, _ in questions(chat):
         names |= {question.says.participant} if question.says else set()
+        names |= {name for name, _ in people_in(question)} | ({question.spoke} if question.spoke else set())
         names |= executors if question.code_succeeded else set()
     return frozenset(names)
 
@@ -124,8 +132,7 @@ def _check_participants(checking: Checking) -> Iterator[Problem]:
             yield from _check_executor(checking, entry, path)
             continue
         if isinstance(entry, HumanEntry):
-            if entry.approves and (problem := checking.unknown(entry.approves, (*path, "approves"))):
-                yield problem
+            yield from check_human(checking, entry, path)
             continue
         if not (entry.goal or entry.instructions):
             yield checking.source.problem(path, "needs a goal or instructions", at_key=True)
@@ -201,7 +208,11 @@ def _check_graph(checking: Checking) -> Iterator[Problem]:
 
 
 def _check_ways(checking: Checking, graph: Graph) -> Iterator[Problem]:
-    for problem in graph.validate(checking.names, _listened_to(checking)):
+    entries = checking.chat.participants
+    people = [name for name, entry in entries.items() if isinstance(entry, HumanEntry)]
+    never = undecided(graph.edges, people, [name for name in entries if name not in people])
+    problems: list[GraphProblem] = [*graph.validate(checking.names, _listened_to(checking)), *never]
+    for problem in problems:
         if problem.edge is None:
             path: YamlPath = ("participants", str(problem.participant))
             yield checking.source.problem(path, problem.message, problem.suggestion, at_key=True)
@@ -236,12 +247,13 @@ def _check_stop(checking: Checking) -> Iterator[Problem]:
         elif first.setdefault(entry.id, index) != index:
             yield checking.source.problem(path, f"two stop rules have the id {entry.id!r}")
     for question, path in questions(checking.chat):
-        given = [key for key in _QUESTIONS if getattr(question, key) is not None]
+        given = [key for key in QUESTIONS if getattr(question, key) is not None]
         if len(given) != 1:
             what = f"got {' and '.join(given)}" if given else "got none"
-            yield checking.source.problem(path, f"a stop rule has exactly one of {', '.join(_QUESTIONS)}; {what}")
+            yield checking.source.problem(path, f"a stop rule has exactly one of {', '.join(QUESTIONS)}; {what}")
         if question.says:
             yield from _check_says(checking, question.says, (*path, "says"))
+        yield from check_asked_about(checking, question, path)
         if question.code_succeeded is False:
             yield checking.source.problem((*path, "code_succeeded"), "expected true, got false")
         elif question.code_succeeded and not checking.executors:
@@ -328,6 +340,7 @@ _CHECKS: tuple[_Check, ...] = (
     _check_models,
     _check_graph,
     _check_limits,
+    check_approvals,
     _check_stop,
     _check_result,
     _check_sandbox,

@@ -12,6 +12,7 @@ from moot.agents.executor import Executor
 from moot.agents.models import Model, ModelSpec, resolve
 from moot.chats.chat_file import ChatFile, GraphSection
 from moot.chats.selector import Selector
+from moot.chats.stop_rules import outcome_of
 from moot.cli.words import dollars
 from moot.sandbox.docker import Docker
 from moot.sandbox.errors import SandboxError
@@ -146,7 +147,7 @@ def plan_of(loaded: Loaded, no_box: Mapping[str, str]) -> Plan:
             _planned(p.name, p, chat, models.get(p.name, no_box.get(p.name))) for p in chat.participants
         ),
         speakers=_next(file, chat),
-        stop=tuple(f"{entry.id} ({entry.outcome})" for entry in file.stop),
+        stop=tuple(f"{entry.id} ({outcome_of(entry)})" for entry in file.stop),
         limits=chat.limits.given() if chat.limits is not None else {},
         limits_in_words=chat.limits.words() if chat.limits is not None else "",
         most_usd=most,

@@ -20,6 +20,7 @@ from moot.chats.schema import json_schema
 from moot.chats.speakers import RoundRobin
 from moot.chats.spec import ResolvedSpec, load_chat_file
 from moot.chats.spec_words import known_keys
+from moot.chats.stop_rules import outcome_of
 from moot.chats.yaml_source import Source, YamlPath, parse_scalar, parse_source
 from moot.sandbox.docker import Docker
 from moot.termination.outcome import Outcome
@@ -94,7 +95,7 @@ def test_the_research_chat_of_the_documentation_loads(folder: Path) -> None:
     assert isinstance(chat.participants["executor"], ExecutorEntry)
     assert chat.limits.rounds == 6
     assert chat.limits.usd == 2.0
-    assert chat.stop[0].outcome is Outcome.GOAL
+    assert outcome_of(chat.stop[0]) is Outcome.GOAL
     assert chat.result.from_ == "reviewer"
     assert chat.result.extract == r"DONE:\s*(.+)"
     assert spec.docker("executor") == Docker(

@@ -198,7 +198,7 @@ def test_what_is_nested_or_repeated_without_end_is_refused() -> None:
             "role: executor",
             "role: exectuor",
             [
-                "10:18: participants.runner.role: expected 'assistant' or 'executor', got 'exectuor'"
+                "10:18: participants.runner.role: expected 'assistant', 'executor' or 'human', got 'exectuor'"
                 " (did you mean 'executor'?)"
             ],
         ),
@@ -241,7 +241,7 @@ def test_bad_keys_and_values_are_said_in_plain_words(old: str, new: str, said: l
         ("result: {from: judge}\n", "12:16: result.from: nobody is called 'judge' (participants: proposer, critic, runner)"),
         ("result: {extract: 'a(b'}\n", "12:21: result.extract: no regular expression: missing ), unterminated subpattern"),
         ("result: {extract: DONE}\n", "12:19: result.extract: needs one group, has 0 (put ( ) around what is wanted, (?: ) around the rest)"),
-        ("approvals: []\n", "12:1: approvals: unknown key (known here: inputs, sandbox, speakers, stop, result)"),
+        ("approval: []\n", "12:1: approval: unknown key (did you mean 'approvals'?)"),
         ("? [a]\n: b\n", "12:3: a key must be a word, not a list or mapping (a text that starts with { or [ must be in quotes)"),
         ("speakers: !!python/name:os.system round_robin\n", "12:11: speakers: unknown tag '!!python/name:os.system' (remove it)"),
     ],
@@ -339,7 +339,7 @@ def test_a_key_is_refused_and_never_shown() -> None:
         ("critic -> runner", "critic -> runer", ["15:17: speakers.graph[1]: nobody is called 'runer' (did you mean 'runner'?)"]),
         ("critic -> runner", "critic => runner", ["15:14: speakers.graph[1]: expected '->', got '=>' (did you mean '->'?)"]),
         ("critic -> runner", "critic -> runner wen timed_out", ["15:24: speakers.graph[1]: expected 'when CONDITION', 'otherwise' or the end of the edge, got 'wen' (did you mean 'when'?)"]),
-        ("critic -> runner", '"critic -> runner when sayz \\"x\\""', ["15:30: speakers.graph[1]: expected a condition (exit_code, says \"TEXT\", contains \"TEXT\", timed_out), got 'sayz' (did you mean 'says'?)"]),
+        ("critic -> runner", '"critic -> runner when sayz \\"x\\""', ["15:30: speakers.graph[1]: expected a condition (exit_code, says \"TEXT\", contains \"TEXT\", timed_out, approved, rejected), got 'sayz' (did you mean 'says'?)"]),
         ("critic -> runner", 'critic -> runner when says "a: b"', ["15:7: speakers.graph[1]: expected text, got a mapping (a text that holds ': ' must be in quotes)"]),
         ("critic -> runner", 'critic -> runner when says "a #b"', ["15:34: speakers.graph[1]: the text is not closed (quote the whole edge if the text holds ' #' or ': ')"]),
         ("critic -> runner", "critic -> runner when exit_code == 0", ["15:7: speakers.graph[1]: critic runs no code, so that 'exit_code == 0' says nothing about it"]),
@@ -392,14 +392,14 @@ stop:
         "chat.yaml:13:10: stop[0].id: 'turns' is the name of a limit or policy (choose another id)",
         "chat.yaml:13:17: stop[0].says: needs exactly one of starts, contains, matches; got starts and contains",
         "chat.yaml:13:37: stop[0].says.participant: nobody is called 'judge' (participants: proposer, critic, runner)",
-        "chat.yaml:14:5: stop[1]: a stop rule has exactly one of says, code_succeeded, all, any; got none",
+        "chat.yaml:14:5: stop[1]: a stop rule has exactly one of says, spoke, approved_by, rejections, code_succeeded, all, any; got none",
         "chat.yaml:15:10: stop[2].id: two stop rules have the id 'a'",
         "chat.yaml:15:13: stop[2].says: needs exactly one of starts, contains, matches; got none",
         "chat.yaml:16:52: stop[3].says.matches: no regular expression: missing ), unterminated subpattern",
         "chat.yaml:16:66: stop[3].outcome: expected 'goal', 'limit', 'rejected', 'stalled', 'stopped' or 'failed',"
         " got 'gaol' (did you mean 'goal'?)",
-        "chat.yaml:17:19: stop[4].all[0]: a stop rule has exactly one of says, code_succeeded, all, any;"
-        " got code_succeeded and any",
+        "chat.yaml:17:19: stop[4].all[0]: a stop rule has exactly one of says, spoke, approved_by, rejections, code_succeeded, all,"
+        " any; got code_succeeded and any",
         "chat.yaml:17:65: stop[4].all[0].any[0].code_succeeded: expected true, got false",
     ]
 
