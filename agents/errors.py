@@ -28,12 +28,13 @@ class TapeError(ModelError):
 class ModelFault(ModelError):
     """A model was asked and did not answer as it should. The same request may be answered another time.
 
-    `elsewhere`: no such model was found there, so another name or address may be meant.
+    `elsewhere`: no such model was found there, so another name or address may be meant. `status_code` is that of HTTP,
+    where there was one.
     """
 
-    def __init__(self, words: str, *, elsewhere: bool = False) -> None:
+    def __init__(self, words: str, *, elsewhere: bool = False, status_code: int | None = None) -> None:
         super().__init__(words)
-        self.elsewhere = elsewhere
+        self.elsewhere, self.status_code = elsewhere, status_code
 
 
 class ModelRefused(ModelFault):

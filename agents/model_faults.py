@@ -21,6 +21,14 @@ _NO_REPLY = (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError
 """What the clients raise when a server answers with something else than the protocol's form."""
 _AGAIN = frozenset({408, 409, 425, 429})
 """Of the statuses that blame the request: those that may go well another time."""
+_NOT_THERE = frozenset({404, 405})
+_GIVEN_KEY = "the variable that api_key names"
+_ENDED = {
+    "LengthFinishReasonError": "reached its length limit before it was whole",
+    "ContentFilterFinishReasonError": "was held back by the provider's filter",
+    "ValidationError": "is not in the form that was asked for",
+}
+"""What the clients raise for a reply that came, and cannot be used."""
 _MOST_QUOTED = 300
 _VERSION = re.compile(r"/v\d+(beta\d*)?(/|$)")
 
@@ -57,17 +65,25 @@ def explained(error: Exception, endpoint: Endpoint | None) -> Exception:
         return ModelRefused(page, elsewhere=True)
     status = next((s for one in chain if isinstance(s := getattr(one, "status_code", None), int) and s >= 400), None)
     if status is not None:
-        return _of_status(status, _quoted(error, endpoint), endpoint)
+        kind, told = _of_status(status, _quoted(error, endpoint), endpoint)
+        return kind(told, elsewhere=status in _NOT_THERE, status_code=status)
+    return _without_status(chain, endpoint) or error
+
+
+def _without_status(chain: list[BaseException], endpoint: Endpoint) -> ModelFault | None:
+    """No reply, half of one, or one that is none; None where the provider is not to blame."""
     if any(_kind(one) == "timeout" for one in chain):
         return ModelFault(f"{endpoint.name} did not answer in time")
     if any(_kind(one) == "nobody" for one in chain):
         return ModelFault(_nobody(endpoint), elsewhere=True)
+    if ended := next((_ENDED[n] for one in chain if (n := type(one).__name__) in _ENDED), ""):
+        return ModelFault(f"the reply of {endpoint.name} {ended}")
     if any(isinstance(one, _NO_REPLY) for one in chain):
         other = f"{endpoint.name} sent something that is no reply of the protocol it is asked in{_better(endpoint)}"
         return ModelFault(other, elsewhere=bool(_better(endpoint)))
     if any(type(one).__module__.partition(".")[0] in _LIBRARIES for one in chain):
         return ModelFault(f"the connection to {endpoint.name} broke off: {_quoted(chain[-1], endpoint)}")
-    return error
+    return None
 
 
 def check_whole(result: CreateResult, client: ChatCompletionClient) -> None:
@@ -81,26 +97,25 @@ def check_whole(result: CreateResult, client: ChatCompletionClient) -> None:
     raise ModelFault(f"the reply of {called} ended without a finish reason: it was cut off, and is not used")
 
 
-def _of_status(status: int, words: str, endpoint: Endpoint) -> ModelFault:
-    said = f": {words}" if words else ""
+def _of_status(status: int, words: str, endpoint: Endpoint) -> tuple[type[ModelFault], str]:
+    """Whether another attempt may go well, and what to say."""
+    name, said = endpoint.name, f": {words}" if words else ""
     if status == 401:
         # Its words are left out: servers repeat the key.
         if endpoint.key in ("", NO_KEY):
-            return ModelRefused(f"{endpoint.name} wants a key (401): name the variable that holds it as api_key")
-        which = endpoint.variable or "the variable that api_key names"
-        return ModelRefused(f"{endpoint.name} refuses the key (401): check {which}")
+            return ModelRefused, f"{name} wants a key (401): name the variable that holds it as api_key"
+        return ModelRefused, f"{name} refuses the key (401): check {endpoint.variable or _GIVEN_KEY}"
     if status == 403:
-        return ModelRefused(f"{endpoint.name} may not be used with this key (403){said}")
-    if status in (404, 405):
-        return ModelRefused(_not_there(status, words, endpoint), elsewhere=True)
-    if status == 429 and re.search("quota|billing|credit", words):
-        return ModelRefused(f"{endpoint.name} has nothing left to spend (429){said}")
+        return ModelRefused, f"{name} may not be used with this key (403){said}"
+    if status in _NOT_THERE:
+        return ModelRefused, _not_there(status, words, endpoint)
     if status == 429:
-        return ModelFault(f"{endpoint.name} is asked too often (429){said}")
+        spent = re.search("quota|billing|credit", words)
+        what = "has nothing left to spend" if spent else "is asked too often"
+        return ModelRefused if spent else ModelFault, f"{name} {what} (429){said}"
     if status >= 500:
-        return ModelFault(f"the server of {endpoint.name} failed ({status}){said}")
-    kind = ModelFault if status in _AGAIN else ModelRefused
-    return kind(f"{endpoint.name} refuses the request ({status}){said}")
+        return ModelFault, f"the server of {name} failed ({status}){said}"
+    return ModelFault if status in _AGAIN else ModelRefused, f"{name} refuses the request ({status}){said}"
 
 
 def _not_there(status: int, words: str, endpoint: Endpoint) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 from autogen_core.models import CreateResult, UserMessage
+from pydantic import BaseModel
 
 from moot.agents.errors import ModelFault, ModelRefused
 from moot.agents.journalled_client import JournalledClient
@@ -259,3 +260,29 @@ async def test_a_slow_server_is_waited_for() -> None:
         release.set()
         assert (await reply).content == "hi"
         await client.close()
+
+
+async def test_a_reply_that_is_not_in_its_form_is_told_in_words(environment: Callable[..., None]) -> None:
+    class Form(BaseModel):
+        winner: str
+
+    def whole(text: str, reason: str) -> Answer:
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": reason}
+        body = {"id": "1", "created": 1, "model": "m", "object": "chat.completion", "choices": [choice]}
+        return Answer(json.dumps(body).encode())
+
+    for answer, words in [
+        (whole("Ann wins.", "stop"), "is not in the form that was asked for"),
+        (whole('{"winner": "an', "length"), "reached its length limit before it was whole"),
+    ]:
+        with answering(answer) as server:
+            environment(OPENAI_API_KEY=KEY, OPENAI_BASE_URL=f"{server.url}/v1")
+            client = JournalledClient(find("openai/gpt-4o").client, None)
+            with pytest.raises(ModelFault, match=words):
+                await client.create(HELLO, json_output=Form)
+            await client.close()
+
+
+async def test_a_status_can_be_asked_for(broken_models: BrokenModels) -> None:
+    broken_models.queue({"type": "fail", "status": 429})
+    assert (await fault_of(ModelSpec(broken_models.openai_url, "m"))).status_code == 429
