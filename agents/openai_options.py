@@ -1,6 +1,6 @@
 """What a client of AutoGen's for OpenAI, Azure or Ollama has to be asked for besides the messages, whoever made it.
 
-Anthropic's says what a reply took and has a cap without being asked.
+Anthropic's says what a reply took without being asked.
 
 Such a client is known by the names of its classes, so that the package it comes from is not imported.
 """
@@ -53,7 +53,8 @@ def capped(client: ChatCompletionClient, extra: Mapping[str, Any], tokens: int) 
     if _is(client, "BaseOllamaChatCompletionClient"):
         options = {**created_with(client).get("options", {}), **extra.get("options", {})}
         return extra if OLLAMA_CAP in options else {**extra, "options": {**options, OLLAMA_CAP: tokens}}
-    if not _speaks_openai(client) or any({**created_with(client), **extra}.get(cap) is not None for cap in CAPS):
+    takes = _speaks_openai(client) or _is(client, "BaseAnthropicChatCompletionClient")
+    if not takes or any({**created_with(client), **extra}.get(cap) is not None for cap in CAPS):
         return extra
     return {**extra, _cap(client): tokens}
 

@@ -107,7 +107,7 @@ class SeatedSelector:
         self._briefing = Briefing(described, spec.instructions, spec.last)
         self._spoken = Spoken()
         self._roomy = JournalledClient(model.client, model.price)
-        thinks = str(model.client.model_info["family"]).startswith(_THINKING)
+        thinks = str(model.client.model_info.get("family")).startswith(_THINKING)
         self._short = self._roomy if thinks else JournalledClient(model.client, model.price, most=OUTPUT_TOKENS)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -31,6 +31,7 @@ from tests.model_servers import Say, ScriptedModels
 
 NAMES = ("ann", "bob", "cid")
 PICKS = "You pick who speaks next"
+pytestmark = pytest.mark.filterwarnings("ignore:Resolved model mismatch", "ignore:Pydantic serializer warnings")
 
 
 class Server(ThreadingHTTPServer):
@@ -221,3 +222,27 @@ async def test_a_whole_chat_over_http_by_a_server_that_others_wrote(scripted_mod
     reasons = [event.data.reason for event in await store.load(run.id) if isinstance(event.data, SpeakerSelected)]
     assert reasons == ["somebody has to begin", "the writer is done"]
     assert run.usage_by_participant[SELECT].tokens > 0
+
+
+@pytest.mark.parametrize(
+    "model", ["openai/gpt-4o", "anthropic/claude-sonnet-4-5", "ollama/llama3.2", "azure/my-deployment"]
+)
+async def test_any_provider_picks_by_a_server_that_others_wrote(
+    model: str, scripted_models: ScriptedModels, environment: Callable[..., None]
+) -> None:
+    url = scripted_models.url
+    environment(
+        OPENAI_API_KEY="k1", OPENAI_BASE_URL=scripted_models.openai_url, ANTHROPIC_API_KEY="k2", ANTHROPIC_BASE_URL=url,
+        OLLAMA_HOST=url, AZURE_OPENAI_API_KEY="k3", AZURE_OPENAI_ENDPOINT=url, OPENAI_API_VERSION="2024-10-21",
+    )  # fmt: skip
+    answer = {"next": "bob", "reason": "he was asked"}
+    calls = model.startswith("anthropic")  # its protocol has no other typed replies
+    scripted_models.script(
+        Say("" if calls else json.dumps(answer), tools={"reply": answer} if calls else None, to=PICKS)
+    )
+    run, (choice,) = await ran(model, limits={"tokens": 9_000})
+    assert (choice.chosen, choice.reason, choice.attempts) == (("bob",), "he was asked", 1)
+    (asked,) = scripted_models.asked
+    caps = [asked.get(cap) for cap in ("max_tokens", "max_completion_tokens", "num_predict")]
+    assert OUTPUT_TOKENS in [*caps, asked.get("options", {}).get("num_predict")]
+    assert run.outcome is Outcome.LIMIT
