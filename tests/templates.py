@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Ended(Protocol):
@@ -13,6 +14,28 @@ class Ended(Protocol):
 
     code: int
     err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed with `--json`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Waits:
+    """A question that waits for a person."""
+
+    run: str
+    id: str
+    kind: str
+    who: str
+    payload: Mapping[str, object]
+
+
+def waiting(moot: Callable[..., Ended]) -> Waits:
+    """The only question there is."""
+    (found,) = moot("inbox", "list", "--json").json
+    return Waits(found["run"], found["id"], found["kind"], found["participant"], found["payload"])
 
 
 def kept(moot: Callable[..., Ended], name: str, folder: Path) -> Path:
