@@ -66,7 +66,14 @@ def _why(turn: Telling) -> str:
 
 
 def _said(turn: Telling) -> str:
-    return (turn.text.strip() or "(empty reply)") if turn.finished else "(not finished)"
+    if not turn.finished:
+        return "(not finished)"
+    last = next(reversed(turn.blocks.values()), None)
+    if not turn.reported or last is None or last.ran is None:
+        return turn.text.strip() or "(empty reply)"
+    ended, _ = told.ran_words(last.ran, last.own)
+    printed = last.ran.stdout.strip() or last.ran.stderr.strip()
+    return f"{ended}: {printed}" if printed else ended
 
 
 def _note(note: Note) -> str:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 MOST_LAID_OUT = 100_000
 """Characters of a message that is read as Markdown; longer ones are shown as they are."""
-MOST_COLORED = 30_000
-"""Characters of a program in colours."""
+MOST_COLORED = 12_000
+"""Characters of a program in colours: the time that some take grows with their square."""
 MOST_SHOWN = 500_000
 """Characters of one text that are shown at all."""
 _SAFE = re.compile(r"(?i)(https?://|mailto:)")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from moot.agents.ran import RanBlock
 from moot.chats.event_types import RunCreated, SpeakerSelected
-from moot.chats.followed import START, followed, speakers
+from moot.chats.followed import START, followed, speakers, steps
 from moot.chats.notes import Asked, question
 from moot.chats.speakers import SELECT
 from moot.chats.story import Story
@@ -95,8 +95,13 @@ def spenders(story: Story) -> Iterator[Spender]:
     for name in dict.fromkeys([*speakers(story), *spending.by_participant, *begun]):
         usage, doubtful = spending.by_participant.get(name, Usage()), spending.doubtful(name)
         turns = [turn for turn in story.turns.values() if turn.participant == name]
-        took = sum(turn.seconds for turn in turns if turn.number > own)
+        took = sum(turn.seconds for turn in turns if turn.number > own) if name != SELECT else _choosing(story, own)
         yield Spender(name, usage, doubtful, took, sum(turn.finished for turn in turns), name != SELECT)
+
+
+def _choosing(story: Story, own: int) -> float:
+    """How long picking the speakers took, after that turn."""
+    return sum(step[0].why.seconds for step in steps(story) if step[0].number > own and step[0].why is not None)
 
 
 def pairs(story: Story) -> list[tuple[str, str, int]]:

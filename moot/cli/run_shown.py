@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from moot.agents.ran import RanBlock
+from moot.chats.exports.told import SELECTING, Spender, spenders
 from moot.chats.notes import VERDICTS, Asked
 from moot.chats.story import Story
 from moot.chats.telling import Block, Telling
@@ -10,15 +11,16 @@ from moot.cli.artifact_files import CopiedFile, found
 from moot.cli.consoles import console
 from moot.cli.display_plain import PlainDisplay
 from moot.cli.exit_codes import exit_code
+from moot.cli.followed_shown import followed_object, followed_shown
 from moot.cli.loaded import Loaded
 from moot.cli.run_object import Json, request_object, run_object, usage_object
 from moot.cli.words import count, few, seconds, spent, time_of
-from moot.termination.ledger import Usage
 
 
 def show(run: Loaded) -> None:
     """The run as it was shown while it went on, on stdout, then files and cost by participant."""
-    display, story = PlainDisplay(console(stderr=False)), Story(run.name)
+    on, story = console(stderr=False), Story(run.name)
+    display = PlainDisplay(on)
     display.open(run.short)
     for event in run.events:
         story.apply(event)
@@ -36,13 +38,21 @@ def show(run: Loaded) -> None:
     files = [f"file {f.name} ({f.size} bytes, sha256 {f.sha256}) in {found(run.name, f)}" for f in story.files.values()]
     for line in few(files):
         display.hint(line)
-    own = story.forked.turn if story.forked is not None else 0  # what was copied was another run's work
-    for name in dict.fromkeys([*story.by_participant, *(who for who, _ in story.spending.open.values())]):
-        usage, doubtful = story.by_participant.get(name, Usage()), story.spending.doubtful(name)
-        parts = [spent(usage, doubtful, ", ")] if usage.tokens or doubtful.tokens else []
-        parts += [count(usage.code_runs, "code run")] if usage.code_runs else []
-        took = sum(t.seconds for t in story.turns.values() if t.participant == name and t.number > own)
-        display.hint(f"cost of {name}: {', '.join([*parts, seconds(took)])}")
+    for one in spenders(story):
+        if line := _cost(one):
+            display.hint(line)
+    for part in followed_shown(story, on.width):
+        on.print(part)
+
+
+def _cost(one: Spender) -> str:
+    """What a participant took, or picking the speakers; empty of somebody who did nothing."""
+    parts = [spent(one.usage, one.doubtful, ", ")] if one.usage.tokens or one.doubtful.tokens else []
+    parts += [count(one.usage.code_runs, "code run")] if one.usage.code_runs else []
+    if not parts and not one.turns:
+        return ""
+    whose = one.name if one.seated else f"{one.name} ({SELECTING})"
+    return f"cost of {whose}: {', '.join([*parts, seconds(one.seconds)])}"
 
 
 def full_turn(telling: Telling) -> str:
@@ -77,6 +87,7 @@ def shown_object(story: Story, status: str) -> Json:
         "participants": list(created.participants) if created is not None else [],
         "models": dict(created.models) if created is not None else {},
         "limits": dict(created.limits) if created is not None else {},
+        "followed": followed_object(story),
         "history": [_turn(t) for _, t in sorted(story.turns.items())],
         "questions": [question_object(asked) for asked in story.asked.values()],
         "notes": [{"turn": n.turn, "kind": n.kind, "text": n.text, "body": n.body, "by": n.by} for n in story.notes],

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import re
 
+from markdown_it import MarkdownIt
+
 from moot.agents.ran import RanBlock, StoredFile
 from moot.chats import event_types as ev
 from moot.chats.events import Event
 from moot.chats.exports.jsonl import jsonl
 from moot.chats.exports.md import markdown
+from moot.chats.memory_store import MemoryStore
 from moot.chats.story import Story
 from moot.termination.outcome import Outcome
+from tests import told_runs
+from tests.told_runs import events_of, everything
 
 HOSTILE = (
     "# Not a heading\n```\nnot the end\n````\n<script>alert(1)</script> ![x](http://elsewhere) \x1b[31mred \u202eback"
@@ -210,3 +215,45 @@ def test_a_run_whose_question_was_decided_and_that_did_not_go_on_says_so() -> No
     story = asking()
     story.expect(ev.RequestDecided(id="q1", decision="approve", by="eve", digest="d"))
     assert "What it waited for is decided; nobody has driven it on yet." in markdown(story)
+
+
+async def test_markdown_of_a_run_in_which_all_happens_has_only_the_headings_of_the_document() -> None:
+    calm, hostile = [
+        outside_fences(markdown(Story.of("01run", await everything(text, MemoryStore()))))
+        for text in ("It seems so", told_runs.HOSTILE)
+    ]
+    headings = [re.findall(r"^(?:#+ \w+|> \w+:|[-*] |\d+\.|\|)", text, re.MULTILINE) for text in (calm, hostile)]
+    assert headings[0] == headings[1]
+    read = [MarkdownIt("gfm-like", {"html": True, "linkify": False}).parse(text) for text in (calm, hostile)]
+    kinds = [[token.type for token in tokens] for tokens in read]
+    assert kinds[0] == kinds[1]
+    inner = [child.type for tokens in read for token in tokens for child in token.children or []]
+    assert set(inner) <= {"text", "text_special", "strong_open", "strong_close", "em_open", "em_close", "softbreak"}
+    assert not re.search(r"https?:", hostile)
+    for words in (
+        "| select (picking the speakers) | 14 | 4 | $1.0000 | 0 |",
+        "Could have been chosen: bob, It seems so.",
+    ):
+        assert words in calm
+    assert "| ann | bob | 1 |" in calm
+
+
+async def test_an_edit_is_written_down_with_the_difference() -> None:
+    text = markdown(Story.of("01run", await everything("It seems so", MemoryStore())))
+    assert "> decided: q1 edited and approved by It seems so" in text
+    assert "--- shown\n+++ edited\n@@ -1 +1 @@\n-It seems so\n+It seems so\n```" in text
+
+
+def test_what_would_be_a_list_a_link_or_a_mark_is_none() -> None:
+    for reason, shown in (
+        ("1. first", "1\\. first"), ("- x", "\\- x"), ("12) x", "12\\) x"), ("see http://a.example", "see http\\://a.example"),
+        ("WWW.a.example", "WWW\\.a.example"), ("1.5 s", "1.5 s"), ("a - b", "a - b"),
+    ):  # fmt: skip
+        events = events_of(
+            [
+                (0, "", ev.RunCreated(chat="study", participants=("coder",), limits={"turns": 4})),
+                (0, "", ev.RunPaused(reason="")),
+                (0, "", ev.Warned(text=reason)),
+            ]
+        )
+        assert f"> warning: {shown}\n" in markdown(Story.of("01run", events))

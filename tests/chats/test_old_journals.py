@@ -16,16 +16,23 @@ from moot.chats.chat import Chat
 from moot.chats.commands import Decide
 from moot.chats.errors import StoreError, UserError
 from moot.chats.event_types import CommandRefused, Unknown
+from moot.chats.exports.html import html
+from moot.chats.exports.jsonl import jsonl
+from moot.chats.exports.md import markdown
+from moot.chats.exports.mermaid import mermaid
+from moot.chats.exports.pictures import pictures
 from moot.chats.outside import post, requests
 from moot.chats.run import open_run
 from moot.chats.sqlite_schema import SCHEMA_VERSION
 from moot.chats.sqlite_store import SqliteStore
+from moot.chats.story import Story
 from moot.chats.verify import verify_run
 from moot.sandbox.execution import Execution
 from moot.sandbox.fake import Fake
 from moot.termination.limits import Limits
 from moot.termination.outcome import Outcome
 from tests.fakes import Counting, Scripted, Words, call, steps
+from tests.pages import Page
 
 JOURNALS = Path(__file__).parent.parent / "data" / "journals"
 """Each was written by the version it is named after: of the runs from a chat file and of those made of Python objects
@@ -217,4 +224,18 @@ async def test_what_was_asked_and_decided_is_there(tmp_path: Path) -> None:
     (refused,) = await store.load(run, types=("command.refused",))
     assert isinstance(refused.data, CommandRefused)
     assert "asks about something else" in refused.data.reason
+    await store.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_run_of_an_earlier_version_is_written_down_in_every_format(version: int, tmp_path: Path) -> None:
+    store = await opened(version, tmp_path)
+    for row in await store.runs():
+        events = await store.load(row.run)
+        story = Story.of(row.run, events)
+        assert len(list(jsonl(row.run, events))) == len(events)
+        assert markdown(story).count("## Turn ") == len(story.turns)
+        assert mermaid(story).startswith("sequenceDiagram")
+        page = Page(html(story, await pictures(story, store.blobs)))
+        assert (page.wrong, len(page.all("article"))) == ([], len(story.turns))
     await store.close()

@@ -97,6 +97,58 @@ def test_an_export_goes_to_a_file_or_to_stdout(moot: Moot) -> None:
     assert (refused.code, refused.out) == (2, "")
 
 
+def test_the_ending_of_a_files_name_says_which_format_is_meant(moot: Moot) -> None:
+    run = moot("run", "duet.yaml", "--json").json["run"]
+    for name, begins in {
+        "a.html": "<!doctype html>",
+        "b.HTM": "<!doctype html>",
+        "c.md": "# Run ",
+        "d.markdown": "# Run ",
+        "e.jsonl": '{"v": ',
+        "f.mmd": "sequenceDiagram\n",
+        "g.mermaid": "sequenceDiagram\n",
+        "without": "# Run ",
+    }.items():
+        done = moot("export", run, "-o", name)
+        assert (done.code, done.out, done.err) == (0, "", "")
+        assert (moot.folder / name).read_text().startswith(begins)
+    assert moot("export", run, "--format", "html", "-o", "kept.txt").code == 0
+    assert (moot.folder / "kept.txt").read_text() == (moot.folder / "a.html").read_text()
+    assert moot("export", run, "--format", "html").out == (moot.folder / "a.html").read_text()
+
+
+def test_an_ending_that_means_no_format_is_refused_and_nothing_is_written(moot: Moot) -> None:
+    run = moot("run", "duet.yaml", "--json").json["run"]
+    done = moot("export", run, "-o", "run.pdf")
+    assert (done.code, done.out) == (2, "")
+    assert "no format is known by the ending .pdf of run.pdf: give --format, or one of .md, " in done.err
+    assert not (moot.folder / "run.pdf").exists()
+
+
+def test_a_run_whose_chat_file_is_gone_is_written_down_all_the_same(moot: Moot) -> None:
+    run = moot("run", "duet.yaml", "--json").json["run"]
+    for file in ("duet.yaml", "play.yaml"):
+        (moot.folder / file).unlink()
+    for form, words in {"html": "agreed", "md": "agreed", "jsonl": "agreed", "mermaid": "DONE#58; agreed"}.items():
+        done = moot("export", run, "--format", form)
+        assert (done.code, words in done.out) == (0, True)
+
+
+def test_who_spoke_after_whom_is_shown_as_a_table_and_where_there_is_no_room_as_a_list(moot: Moot) -> None:
+    run = moot("run", "duet.yaml", "--json").json["run"]
+    wide = moot("runs", "show", run).out
+    assert re.search(r"after +● ann +▲ bob", wide)
+    assert re.search(r"\(beginning\) +1 *\n +● ann +2 *\n +▲ bob +1 *\n", wide)
+    narrow = moot("runs", "show", run, COLUMNS="28").out
+    for line in ("  ● ann first: 1 time", "  ▲ bob after ann: 2 times", "  ● ann after bob: 1 time"):
+        assert line in narrow.splitlines()
+    assert moot("runs", "show", run, "--json").json["followed"] == [
+        {"after": None, "spoke": "ann", "times": 1},
+        {"after": "ann", "spoke": "bob", "times": 2},
+        {"after": "bob", "spoke": "ann", "times": 1},
+    ]
+
+
 def test_a_journal_that_was_changed_is_found_out(moot: Moot) -> None:
     kept, changed = (moot("run", "duet.yaml", "--json").json["run"] for _ in range(2))
     assert moot("verify", "--all").code == 0
