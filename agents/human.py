@@ -11,11 +11,12 @@ from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, TextMess
 from autogen_core import CancellationToken
 
 from moot.agents.effects import ask
-from moot.agents.json_text import digest_of
-from moot.agents.questions import Decision, Question
+from moot.agents.json_text import digest_of, whole_characters
+from moot.agents.questions import Decision, Question, Verdict
 from moot.termination.transcript import DECISION
 
 _WORDS = {"approve": "APPROVED", "reject": "REJECTED"}
+_ALLOW: tuple[Verdict, ...] = ("approve", "edit", "reject", "respond")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +51,7 @@ class HumanAgent(BaseChatAgent):
 
     async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
         """Ask, and say what was answered."""
-        question = self._question(messages)
-        return Response(chat_message=self._said(await ask(question), question))
+        return Response(chat_message=self._said(await ask(self._question(messages))))
 
     async def on_messages_stream(
         self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
@@ -66,19 +66,20 @@ class HumanAgent(BaseChatAgent):
         spec = self._spec
         shown = next((m for m in reversed(messages) if m.source == spec.approves), None) if spec.approves else None
         if shown is None:
-            payload = {"prompt": spec.prompt or "What do you say?"}
+            silent = f"{spec.approves} has said nothing new. " if spec.approves else ""
+            payload = {"prompt": silent + (spec.prompt or "What do you say?")}
             return Question("input", digest_of(payload), payload, ("respond",), spec.name)
-        asked = {"from": shown.source, "message": shown.to_text(), "prompt": spec.prompt}
-        return Question(
-            "message", digest_of(asked), asked, ("approve", "edit", "reject", "respond"), spec.name
-        )  # fmt: skip
+        asked = {"from": shown.source, "message": shown.to_text()}
+        payload = {**asked, "prompt": spec.prompt} if spec.prompt else asked
+        return Question("message", digest_of(asked), payload, _ALLOW, spec.name)
 
-    def _said(self, decided: Decision, question: Question) -> TextMessage:
+    def _said(self, decided: Decision) -> TextMessage:
         known = {DECISION: decided.decision, "by": decided.by}
+        remark = decided.text.strip()
         if decided.decision == "respond":
             text = decided.text
         elif decided.decision == "edit":
-            text = f"APPROVED with changes:\n{decided.edited}"
+            text = f"APPROVED with changes{f' ({remark})' if remark else ''}:\n{decided.edited}"
         else:
-            text = _WORDS[decided.decision] + (f": {decided.text}" if decided.text else "")
-        return TextMessage(content=text, source=self.name, metadata=known)
+            text = _WORDS[decided.decision] + (f": {remark}" if remark else "")
+        return TextMessage(content=whole_characters(text), source=self.name, metadata=known)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from moot.agents.approval import ANYONE
 from moot.chats import event_types as ev
 from moot.chats.calls import call_words
 from moot.chats.clean import shown_json
@@ -62,13 +63,14 @@ _CODE_LOST = "it is not run again: the variables of the code before it went with
 def question(request: Request) -> str:
     """`ann asks whether to run this code`."""
     facts, who = request.payload, request.participant or "somebody"
+    asks = f"{who} asks {request.ask}" if request.ask not in (ANYONE, who) else f"{who} asks"
     match request.kind:
         case "code":
-            return f"{who} asks whether to run this code"
+            return f"{asks} whether to run this code{_origin(facts)}"
         case "tool":
-            return f"{who} asks whether to call {facts.get('tool', 'a tool')}"
+            return f"{asks} whether to call {facts.get('tool', 'a tool')}"
         case "input":
-            return f"{who} asks for an answer"
+            return f"{who} is asked for an answer" if request.ask == who else f"{asks} for an answer"
         case "message":
             prompt = facts.get("prompt")
             words = f": {prompt}" if isinstance(prompt, str) and prompt.strip() else ""
@@ -77,6 +79,13 @@ def question(request: Request) -> str:
             return f"{who}: nobody knows whether {doubted(request)} was made; is it to be made again?"
         case kind:
             return f"{who} asks for a decision ({kind})"
+
+
+def _origin(facts: Mapping[str, object]) -> str:
+    """Whose code it is, and what it would run in."""
+    whose = f" of {facts['from']}" if facts.get("from") else ""
+    places = ", ".join(f"{name} {facts[name]}" for name in ("image", "network") if facts.get(name))
+    return whose + (f" ({places})" if places else "")
 
 
 def doubted(request: Request) -> str:

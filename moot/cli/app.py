@@ -115,6 +115,7 @@ sandbox.command(epilog="Example: moot sandbox prune")(sandbox_verbs.prune)
 inbox.command("list", epilog="Example: moot inbox list --json")(people_verbs.list_waiting)
 inbox.command("show", epilog="Example: moot inbox show 1m7xb25vxcc q1")(people_verbs.show)
 inbox.command("approve", epilog="Example: moot inbox approve 1m7xb25vxcc q1")(people_verbs.approve)
+inbox.command("edit", epilog="Example: moot inbox edit 1m7xb25vxcc q1 --file better.py")(people_verbs.edit)
 inbox.command("reject", epilog="Example: moot inbox reject 1m7xb25vxcc q1 'It writes outside /work'")(
     people_verbs.reject
 )

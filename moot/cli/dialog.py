@@ -21,7 +21,7 @@ from moot.chats.requests import Request
 from moot.chats.story import Story
 from moot.cli import question_shown
 from moot.cli.clip import clip
-from moot.cli.editing import SUFFIXES, Ears, Written, edit_until_fits, edited
+from moot.cli.editing import Ears, Written, edit_until_fits, edited, suffix_of
 from moot.cli.lines import Left, Lines, Typed
 from moot.cli.paging import page
 from moot.cli.words import count
@@ -226,9 +226,7 @@ class Dialog:
 
     @property
     def _suffix(self) -> str:
-        if self._request.kind == "code":
-            return SUFFIXES.get(str(self._request.payload.get("language", "")).lower(), ".txt")
-        return ".json" if self._request.kind == "tool" else ".md"
+        return suffix_of(self._request.kind, self._request.payload)
 
     def _show(self) -> None:
         rows = max(LEAST_ROWS, self._on.size.height - ROWS_BELOW)

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from moot.chats.errors import UserError
 
 EDITORS = ("sensible-editor", "nano", "vim", "vi")
 """What is tried where neither $VISUAL nor $EDITOR says what to use."""
-SUFFIXES = {"python": ".py", "sh": ".sh", "bash": ".sh", "shell": ".sh", "json": ".json", "markdown": ".md"}
+_SUFFIXES = {"python": ".py", "sh": ".sh", "bash": ".sh", "shell": ".sh", "json": ".json", "markdown": ".md"}
 
 
 class Ears(Protocol):
@@ -33,6 +33,13 @@ class Written:
 
     text: str
     failure: str = ""
+
+
+def suffix_of(kind: str, payload: Mapping[str, object]) -> str:
+    """The end of a file's name by which an editor knows what is in it: what a question of that kind is about."""
+    if kind == "code":
+        return _SUFFIXES.get(str(payload.get("language", "")).lower(), ".txt")
+    return ".json" if kind == "tool" else ".md"
 
 
 def editor() -> list[str]:

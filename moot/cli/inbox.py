@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from moot.agents.edits import editable
 from moot.agents.questions import Verdict
 from moot.chats.clean import clean_line
 from moot.chats.commands import Decide
@@ -14,7 +15,7 @@ from moot.chats.event_types import RequestDecided
 from moot.chats.ids import short
 from moot.chats.notes import VERDICTS, Asked
 from moot.chats.outside import post
-from moot.chats.requests import Request
+from moot.chats.requests import Request, said_in, unfit
 from moot.chats.store import Store
 from moot.cli.columns import Columns
 from moot.cli.loaded import Loaded, load_named, load_run
@@ -60,7 +61,8 @@ class Decided:
         """For `--json`."""
         made = self.decision
         return {
-            "run": self.run.name, "id": made.id, "decision": made.decision, "text": made.text, "by": made.by,
+            "run": self.run.name, "id": made.id, "decision": made.decision, "text": made.text, "edited": made.edited,
+            "by": made.by,
             "digest": made.digest, "before": self.before, "driven": self.run.row.driven, "status": self.run.status,
         }  # fmt: skip
 
@@ -113,6 +115,8 @@ async def decide(store: Store, prefix: str, command: Decide, digest: str = "") -
     if asked.decided is not None:
         return Decided(run, _same(command, asked.decided), before=True)
     _check(run, asked, command.decision)
+    if (why := unfit(request, command)) is not None:
+        raise UserError(why)
     await post(run.name, command.model_copy(update={"digest": request.digest}), store)
     now = await load_named(store, run.name, run.short)
     holds = now.story.asked[request.id].decided  # somebody else may have been faster by a hair
@@ -123,7 +127,7 @@ async def decide(store: Store, prefix: str, command: Decide, digest: str = "") -
 
 def _same(command: Decide, holds: RequestDecided) -> RequestDecided:
     """The decision that holds. Raises UserError where it is another one."""
-    if (holds.decision, holds.text) == (command.decision, command.text):
+    if said_in(holds) == said_in(command):
         return holds
     said = f": {clean_line(holds.text)}" if holds.text else ""
     who = holds.by or "somebody"
@@ -145,6 +149,21 @@ def _check(run: Loaded, asked: Asked, decision: Verdict) -> None:
     if decision not in request.allow:
         how = "; ".join(answers(request, run.short))
         raise UserError(f"{request.id} takes {' or '.join(request.allow)}, not {decision}: {how}")
+
+
+async def editing(store: Store, prefix: str, name: str) -> tuple[Request, str]:
+    """A question that can be edited, and the text that an edit replaces. Raises UserError where it cannot, or is
+    decided already.
+    """
+    run, asked = await find_question(store, prefix, name)
+    if (made := asked.decided) is not None:
+        raise UserError(f"{name} was decided already: {VERDICTS[made.decision]} by {made.by or 'somebody'}")
+    request = asked.request
+    _check(run, asked, "edit")
+    shown = editable(request.kind, request.payload)
+    if shown is None:
+        raise UserError(f"{name} shows nothing that can be edited")
+    return request, shown
 
 
 def inbox_table(found: Sequence[Waiting], now: float, width: int) -> Table:

@@ -1,4 +1,4 @@
-"""`inbox list|show|approve|reject|respond`: what waits for a person, and what is decided about it."""
+"""`inbox list|show|approve|edit|reject|respond`: what waits for a person, and what is decided about it."""
 
 from __future__ import annotations
 
@@ -118,6 +118,35 @@ def reject(
     _decide(run, _command("reject", question, reason, by), digest, Then(resume, artifacts, display, json))
 
 
+def edit(
+    run: Run,
+    question: Question,
+    text: Annotated[str | None, typer.Option(help="What stands in place of it; - reads it from stdin.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="A file with what stands in place of it.", metavar="FILE", exists=True)
+    ] = None,
+    by: By = None,
+    digest: Digest = "",
+    resume: Resume = True,
+    artifacts: Artifacts = None,
+    display: Display = Mode.AUTO,
+    json: Json = False,
+) -> None:
+    """Put something else in place of what is shown, allow that, and drive the run on.
+
+    Opens $VISUAL or $EDITOR unless --text or --file says what: the code, the message, or the arguments of a tool as
+    JSON. The others are told what was changed, and by whom. Ends as `moot resume` does; with 0 where the run does not
+    go on here.
+    """
+    from moot.chats.errors import UserError
+
+    if text is not None and file is not None:
+        raise UserError("give --text or --file, not both")
+    made = wait(_edited(run, question)) if text is None and file is None else _given(text, file)
+    command = _command("edit", question, "", by).model_copy(update={"edited": made})
+    _decide(run, command, digest, Then(resume, artifacts, display, json))
+
+
 def respond(
     run: Run,
     question: Question,
@@ -178,6 +207,54 @@ def _afterwards(run: Loaded) -> str:
         return f": the process that drives it goes on with that{when}; moot watch {run.short}"
     made = "; it was made of Python objects and needs them" if run.python else ""
     return f"; to go on: {run.go_on}{made}"
+
+
+def _given(text: str | None, file: Path | None) -> str:
+    from moot.chats.errors import UserError
+    from moot.cli.stdin_text import given_text
+
+    if file is None:
+        return given_text(text or "")
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} cannot be read: {error}") from None
+
+
+async def _edited(run: str, question: str) -> str:
+    """What a person makes of it in their editor."""
+    import os
+    import sys
+    from functools import partial
+
+    from moot.agents.edits import fits
+    from moot.chats.errors import UserError
+    from moot.chats.home import open_store
+    from moot.cli.editing import edit_until_fits, edited, suffix_of
+    from moot.cli.inbox import editing
+
+    if not sys.stdin.isatty() and not (os.environ.get("VISUAL") or os.environ.get("EDITOR")):
+        raise UserError("there is no terminal to edit at: give --text or --file, or --text - with the text on stdin")
+    store, _ = open_store()
+    try:
+        request, shown = await editing(store, run, question)
+    finally:
+        await store.close()
+    open_editor = partial(edited, suffix=suffix_of(request.kind, request.payload))
+    written = await edit_until_fits(shown, open_editor, partial(fits, request.kind), _again)
+    if written.failure:
+        raise UserError(f"{question} is not edited: {written.failure}")
+    return written.text
+
+
+async def _again(wrong: str) -> bool:
+    """Whether to open the editor once more on a text that does not fit."""
+    import sys
+
+    from moot.cli.consoles import say as tell
+
+    tell(f"it does not fit: {wrong}")
+    return sys.stdin.isatty() and typer.confirm("open it again?", default=True, err=True)
 
 
 async def _decided(run: str, command: Decide, digest: str) -> Decided:

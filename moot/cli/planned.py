@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from moot.agents.approval import Approval
 from moot.agents.assistant import Assistant
 from moot.agents.errors import ModelError
 from moot.agents.executor import Executor
+from moot.agents.human import Human
 from moot.agents.models import Model, ModelSpec, resolve
+from moot.agents.tool_policy import EVERY
 from moot.chats.chat_file import ChatFile, GraphSection
 from moot.chats.selector import Selector
 from moot.chats.stop_rules import outcome_of
@@ -114,7 +117,8 @@ class Plan:
                 f"limits    {self.limits_in_words}",
                 f"cost      {cost}",
                 f"files     {', '.join(self.files) or 'none'}",
-                f"asks      {', '.join(self.asks_people) or 'nobody: it runs without a person'}",
+                *(["asks"] if self.asks_people else ["asks      nobody: it runs without a person"]),
+                *(f"  {one}" for one in self.asks_people),
                 *(f"missing   {one.name}: {one.missing}" for one in self._asked if one.missing),
             ]
         )
@@ -153,8 +157,28 @@ def plan_of(loaded: Loaded, no_box: Mapping[str, str]) -> Plan:
         most_usd=most,
         most_usd_why=why,
         files=tuple(str(path) for _, path in loaded.spec.files),
+        asks_people=tuple(asks_people(chat)),
         selector=_selector(picks, picked_by, chat) if picks is not None else None,
     )
+
+
+def asks_people(chat: Chat) -> Iterator[str]:
+    """Who will be asked what, in words. What is in doubt after a crash may be asked besides."""
+    for one in chat.participants:
+        if isinstance(one, Human):
+            what = f"to approve what {one.approves} says" if one.approves else "for an answer"
+            yield f"{one.name:<12} {what}, when their turn comes"
+        elif isinstance(one, Executor) and one.approve != "never" and one.sandbox is not None:
+            blocks = "every block of code" if one.approve == "always" else "blocks of code until one runs as it is"
+            yield f"{one.approval.ask:<12} about {blocks}, before {one.name} runs it{_may(one.approval)}"
+    for tool, approval in chat.tools.approvals.items():
+        every = "every other tool" if len(chat.tools.approvals) > 1 else "every tool"
+        which = every if tool == EVERY else f"the tool {tool}"
+        yield f"{approval.ask:<12} about {which}, before it is called{_may(approval)}"
+
+
+def _may(approval: Approval) -> str:
+    return f": {', '.join(approval.allow)}"
 
 
 def most_usd(chat: Chat, models: Sequence[Model | None]) -> tuple[float | None, str]:
@@ -216,7 +240,7 @@ def _planned(name: str, participant: object, chat: Chat, ready: Model | str | No
     if isinstance(participant, Executor):
         box = _box(participant)
         return Planned(name, "executor", missing=ready or "", runs_code_from=participant.runs_code_from, sandbox=box)
-    return Planned(name, type(participant).__name__)
+    return Planned(name, "person" if isinstance(participant, Human) else type(participant).__name__)
 
 
 def _box(executor: Executor) -> PlannedBox | None:

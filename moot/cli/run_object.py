@@ -43,6 +43,7 @@ def request_object(request: Request) -> Json:
         "turn": request.turn,
         "payload": dict(request.payload),
         "digest": request.digest,
+        "ask": request.ask,
         "allow": list(request.allow),
         "asked": time_of(request.asked),
     }
