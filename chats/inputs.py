@@ -20,6 +20,7 @@ from moot.chats.chat_file import (
     Speakers,
 )
 from moot.chats.errors import Problem, did_you_mean
+from moot.chats.models_named import PICKS
 from moot.chats.spec_words import known_keys
 from moot.chats.yaml_source import Source, YamlPath, YamlValue, dotted, in_words, parse_scalar
 
@@ -44,6 +45,8 @@ def apply_sets(source: Source, sets: Mapping[str, str]) -> Source:
             if not (isinstance(entry, dict) and entry.get("type") == "number"):
                 new = text
             steps.append("default")
+        if steps[:2] == ["speakers", PICKS] and isinstance(value, dict) and value.get("speakers") == PICKS:
+            value = {**value, "speakers": {PICKS: {}}}  # the word is short for that
         try:
             value, path = _put(value, steps, new, ())
         except _CannotSetError as error:

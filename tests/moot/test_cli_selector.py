@@ -59,10 +59,6 @@ def test_why_somebody_speaks_is_on_screen_with_how_often_was_asked(trial: Moot) 
 
 def test_that_the_model_picked_nobody_is_on_screen(trial: Moot) -> None:
     done = trial("run", "trial.yaml", "--set", "speakers.selector.part=lost", "--set", "limits.turns=2")
-    assert done.code != 0
-    assert "speakers" in done.err  # a text has no parts
-    (trial.folder / "trial.yaml").write_text(CHAT.replace("speakers: selector", "speakers: {selector: {part: lost}}"))
-    done = trial("run", "trial.yaml")
     shown = " ".join(done.err.split())
     why = "it has waited longest: the model gave no JSON object with a next speaker"
     assert f"next: proposer because {why} (selector, 2 tries, fallback least recent)" in shown
