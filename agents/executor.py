@@ -60,6 +60,8 @@ class Executor:
     """
     approval: Approval = ASKS_ANYONE
     """Who is asked then, and what they may decide."""
+    description: str = ""
+    """What others are told about it; made from what it does unless given."""
 
     def __post_init__(self) -> None:
         if self.approve not in get_args(When):
@@ -103,7 +105,8 @@ class ExecutorAgent(BaseChatAgent):
 
     def __init__(self, spec: Executor) -> None:
         names = ", ".join(spec.runs_code_from) or "everybody"
-        super().__init__(spec.name, f"Runs the code blocks of {names} in a sandbox and reports what they printed.")
+        about = f"Runs the code blocks of {names} in a sandbox and reports what they printed."
+        super().__init__(spec.name, spec.description or about)
         self._spec = spec
         self._workplace = Workplace("", {})
         self._opening: asyncio.Task[OpenBox] | None = None

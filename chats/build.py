@@ -10,7 +10,8 @@ from moot.agents.assistant import Assistant
 from moot.agents.errors import PlaybookError
 from moot.agents.executor import Executor
 from moot.agents.human import Human
-from moot.agents.models import ModelSpec, check_name
+from moot.agents.model_names import check_name
+from moot.agents.models import ModelSpec
 from moot.agents.origins import REPLAY
 from moot.agents.playbook import Playbook
 from moot.agents.prices import Price
@@ -170,6 +171,7 @@ def _participant(
         why_not="none was asked for" if none else "",
         approve=approve,
         approval=approval,
+        description=entry.description or "",
     )
 
 

@@ -202,6 +202,23 @@ async def test_a_choice_that_was_cut_off_anywhere_is_made_with_what_was_recorded
     assert report.fired > 12
 
 
+async def test_a_choice_after_a_failing_call_that_was_cut_off_is_made_alike() -> None:
+    def answer(messages: Sequence[LLMMessage], number: int) -> str:
+        if line(messages, "turn: ") == "2":
+            raise ModelFault("the server failed (500)")
+        return picked("cid")
+
+    report = await crash_everywhere(lambda: a_chat(selector(FakeModel(answer))), "Go.")
+    report.check()
+    assert report.fired > 10
+
+
+async def test_a_limit_that_is_hit_by_a_second_try_ends_the_run() -> None:
+    model = FakeModel(lambda messages, number: picked("zed"), usage=(600, 100))
+    done = await ran(selector(model), tokens=900)
+    assert (done.run.outcome, done.run.turns, model.calls) == (Outcome.LIMIT, 0, 1)
+
+
 def test_what_cannot_be_is_refused_when_the_chat_is_made() -> None:
     agents = [AssistantAgent(name, FakeModel([])) for name in NAMES]
     with pytest.raises(UserError, match="the selector has no model"):

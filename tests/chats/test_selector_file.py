@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -292,3 +293,30 @@ def test_a_plan_names_the_model_that_picks_and_what_it_lacks(file: Path, monkeyp
     assert "missing   selector: " in plan.text()
     assert plan.most_usd is None
     json.dumps(plan.as_object())
+
+
+async def test_whoever_picks_is_told_what_everybody_is_there_for(tmp_path: Path) -> None:
+    people = """{
+      ann: {role: assistant, goal: "Win.", instructions: "Be brief.", description: "Argues for it."},
+      bob: {role: assistant, goal: "Find what is wrong.", instructions: "Be brief."},
+      run: {role: executor, runs_code_from: [ann], description: "Measures."},
+      box: {role: executor, runs_code_from: [bob]},
+      eve: {role: human, description: "Owns the house."}}"""
+    (tmp_path / "chat.yaml").write_text(
+        f"version: 1\nname: x\ntask: Go.\nmodel: playbook:p.yaml\nparticipants: {people}\nspeakers: selector\n"
+        "limits: {turns: 1}\n"
+    )
+    parts = "".join(f"  {name}: [{{say: '.'}}]\n" for name in ("ann", "bob", "selector"))
+    (tmp_path / "p.yaml").write_text(f"version: 1\nname: p\nparts:\n{parts}")
+    asked = FakeModel(lambda messages, number: "ann")
+    chat = load_chat(tmp_path / "chat.yaml", sandbox="none").chat
+    assert isinstance(chat.speakers, Selector)
+    await replace(chat, speakers=replace(chat.speakers, model=asked)).run("Go.", store=MemoryStore())
+    told = str(asked.requests[0][1].content).split("\n")
+    assert told[told.index("participants:") + 1 :][:5] == [
+        "- ann: Argues for it.",
+        "- bob: Find what is wrong.",
+        "- run: Measures.",
+        "- box: Runs the code blocks of bob in a sandbox and reports what they printed.",
+        "- eve: Owns the house.",
+    ]
