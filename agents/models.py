@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable
@@ -10,9 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from moot.agents.errors import ModelError
+from moot.agents.model_names import EXPECTED, check_name
 from moot.agents.openai_options import NO_KEY, created_with
 from moot.agents.prices import FREE, Price, price_of
-from moot.agents.providers import PROVIDERS, provider_named
+from moot.agents.providers import PROVIDERS, check_address, provider_named
 
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
@@ -20,13 +20,6 @@ if TYPE_CHECKING:
     from moot.agents.playbook import Playbook
 
 ModelKind: TypeAlias = Literal["scripted", "replayed", "real"]
-_FORMS = ("playbook:", "replay:", *(f"{kind}/" for kind in PROVIDERS))
-"""How the names of models begin."""
-EXPECTED = (
-    f"expected playbook:FILE, replay:TAPE, {', '.join(f'{kind}/NAME' for kind in PROVIDERS)} or {{base_url, model}}"
-)
-_MEANT = {"claude": "anthropic", "gpt": "openai", "azure-openai": "azure", "azure_openai": "azure", "local": "ollama"}
-"""What else people call a provider."""
 _OWN_CLIENTS = {
     "OpenAIChatCompletionClient": "openai",
     "AnthropicChatCompletionClient": "anthropic",
@@ -58,14 +51,6 @@ class Model:
     price: Price | None = None
     made: bool = False
     """Whether the client was made for whoever asked, who has to close it; else it is somebody's own."""
-
-
-def check_name(model: str) -> None:
-    """Refuse a name that no client answers to; makes no client, reads no file and no key."""
-    prefix = next((prefix for prefix in _FORMS if model.startswith(prefix)), None)
-    if prefix is not None and model.removeprefix(prefix).partition("#")[0].strip():
-        return
-    raise ModelError(f"unknown model '{model}': {EXPECTED}{_meant(model)}")
 
 
 def resolve(model: str | ModelSpec | ChatCompletionClient, *, part: str, playbooks: Callable[[str], Playbook]) -> Model:
@@ -116,6 +101,7 @@ def _provided(model: str) -> ChatCompletionClient:
 def _compatible(spec: ModelSpec) -> Model:
     """A model behind an address of its own. Its price is what the spec says: no list knows it."""
     name = f"{spec.model} at {_place(spec.base_url)}"
+    check_address(spec.base_url, f"the base_url of {spec.model}")
     key = None if spec.api_key is None else _key(spec.api_key)
     PROVIDERS["openai"].check_packages(name)
     from moot.agents.openai_client import compatible_client
@@ -173,21 +159,3 @@ def _place(base_url: str) -> str:
     from urllib.parse import urlsplit
 
     return urlsplit(base_url).netloc.rpartition("@")[2] or "?"
-
-
-def _meant(model: str) -> str:
-    """A suggestion, where the name is nearly right."""
-    head = re.split(r"[:/]", model, maxsplit=1)
-    if model.startswith("replay:"):
-        return " (name the tape: replay:tape.jsonl)"
-    if model.startswith(_FORMS):
-        return ""
-    if len(head) == 2 and head[1]:
-        begun = _MEANT.get(head[0].lower(), head[0].lower())
-        close = difflib.get_close_matches(begun, ["playbook", "replay", *PROVIDERS], n=1)
-        if close:
-            return f" (did you mean '{close[0]}{'/' if close[0] in PROVIDERS else ':'}{head[1]}'?)"
-    elif model:
-        of = next((kind for kind in ("openai", "anthropic") if price_of(f"{kind}/{model}") is not None), None)
-        return f" (did you mean '{of}/{model}'?)" if of is not None else ""
-    return ""

@@ -54,6 +54,9 @@ class Provider:
             what = "a key" if missing == (self.key,) else " and ".join(missing)
             told = f"set {self.key}" if missing == (self.key,) else f"set {'it' if len(missing) == 1 else 'them'}"
             raise ModelError(f"{model} needs {what}: {told} in the environment")
+        for name in (self.address, *self.settings):
+            if name.endswith(("_URL", "_ENDPOINT")) and os.environ.get(name):
+                check_address(os.environ[name], f"{model}: {name}")
         self.check_packages(model)
 
     def check_packages(self, model: str) -> None:
@@ -76,6 +79,12 @@ PROVIDERS: Mapping[Kind, Provider] = {
         ("AZURE_OPENAI_ENDPOINT", "OPENAI_API_VERSION"),
     ),
 }
+
+
+def check_address(url: str, what: str) -> None:
+    """Raises ModelError for what is no address that can be asked; it is not repeated, since a password may be in it."""
+    if not url.startswith(("http://", "https://")):
+        raise ModelError(f"{what} must be an address that begins with http:// or https://")
 
 
 def bare_url(url: str) -> str:

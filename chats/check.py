@@ -13,7 +13,8 @@ from moot.agents.approval import ANYONE
 from moot.agents.assistant import Assistant
 from moot.agents.executor import Executor
 from moot.agents.human import Human
-from moot.agents.models import ModelSpec, check_name, own_model
+from moot.agents.model_names import check_name
+from moot.agents.models import ModelSpec, own_model
 from moot.agents.prices import FREE, Price, price_of
 from moot.agents.seen import client_of, spends_unseen, tool_names, unseen_tools
 from moot.agents.tape_client import RecordingClient

@@ -13,7 +13,7 @@ from autogen_core.models import AssistantMessage
 from pydantic import ValidationError
 
 from moot.agents.assistant import Assistant
-from moot.agents.models import check_name
+from moot.agents.model_names import check_name
 from moot.agents.origins import REPLAY
 from moot.chats.build import SCRIPTED, chat_from_source, from_here
 from moot.chats.chat import Chat, Participant

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from moot.agents.providers import PROVIDERS
 from moot.chats.home import DATABASE, home
 from moot.chats.sqlite_faults import cannot_open
 from moot.chats.sqlite_schema import SCHEMA_VERSION, reading
@@ -24,7 +25,6 @@ from moot.sandbox.errors import SandboxError
 
 NEEDED = ("autogen-agentchat", "autogen-core", "autogen-ext", "docker", "pydantic", "pyyaml", "rich", "typer")
 PINNED = {"autogen-agentchat": "0.7.5", "autogen-ext": "0.7.5"}
-KEYS = ("OPENAI_API_KEY",)
 ENOUGH_BYTES = 1_000_000_000
 PATIENCE_SECONDS = 10.0
 
@@ -59,10 +59,9 @@ def _packages() -> Iterator[Finding]:
             wrong.append(f"{name} is {found}, {PINNED[name]} is needed")
     detail = "; ".join(wrong) or f"autogen {_version('autogen-agentchat')}, docker {_version('docker')}"
     yield Finding("packages", not wrong, detail, ExitCode.FAILED)
-    openai = _version("openai")
-    yield Finding(
-        "openai", openai is not None, openai or "not installed: pip install 'moot[openai]' for openai/ models"
-    )
+    lacking = {one.kind: one.install for one in PROVIDERS.values() if one.missing_package}
+    detail = "; ".join(f"{kind}/ models are not installed: {install}" for kind, install in lacking.items())
+    yield Finding("models", not lacking, detail or f"{', '.join(PROVIDERS)} installed; moot models list says more")
 
 
 def _version(package: str) -> str | None:
@@ -133,6 +132,7 @@ async def _image() -> Finding:
 
 
 def _keys() -> Iterator[Finding]:
-    for key in KEYS:
-        there = bool(os.environ.get(key))
-        yield Finding("key", there, f"{key} is {'set' if there else 'not set (playbook and local models need none)'}")
+    keys = [one.key for one in PROVIDERS.values() if one.key]
+    there = [key for key in keys if os.environ.get(key)]
+    detail = f"{', '.join(there)} set" if there else f"none of {', '.join(keys)} is set"
+    yield Finding("keys", bool(there), detail + ("" if there else " (playbook and local models need none)"))

@@ -76,5 +76,8 @@ Set = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option(help="The model of every assistant: playbook:FILE, replay:TAPE or openai/NAME.", metavar="NAME"),
+    typer.Option(
+        help="The model of every assistant: playbook:FILE, replay:TAPE, openai/NAME; more: moot models list.",
+        metavar="NAME",
+    ),
 ]

@@ -21,7 +21,7 @@ READY = (
     Say('{"capital": "Paris", "letters": 5}', user="JSON only"),
 )
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:Resolved model mismatch", "ignore:Pydantic serializer", "ignore:No text"
+    "ignore:Resolved model mismatch", "ignore:Pydantic serializer", "ignore:No text", "ignore:Finish reason mismatch"
 )
 
 

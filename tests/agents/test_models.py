@@ -5,22 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
+import tomllib
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
-from autogen_core.models import CreateResult, UserMessage
-from autogen_ext.models.openai import OpenAIChatCompletionClient
+from autogen_core.models import ChatCompletionClient, CreateResult, UserMessage
+from autogen_ext.models.anthropic import AnthropicChatCompletionClient
+from autogen_ext.models.ollama import OllamaChatCompletionClient
+from autogen_ext.models.openai import AzureOpenAIChatCompletionClient, OpenAIChatCompletionClient
 from autogen_ext.models.replay import ReplayChatCompletionClient
 
 from moot.agents.errors import ModelError
 from moot.agents.journalled_client import JournalledClient
-from moot.agents.models import Model, ModelSpec, check_name, resolve
+from moot.agents.model_names import check_name
+from moot.agents.models import Model, ModelSpec, own_model, resolve
 from moot.agents.openai_options import CAPS, capped
 from moot.agents.playbook import Playbook
 from moot.agents.playbook_client import PlaybookClient
 from moot.agents.prices import Price, price_of
+from moot.agents.providers import PROVIDERS, Provider
 from tests.fakes import FakeConversation, in_turn
 
 BOOK = "version: 1\nname: book\nparts: {coder: [{say: code}], other: [{say: else}]}\n"
@@ -29,14 +35,8 @@ HELLO = [UserMessage(content="hello", source="user")]
 
 
 @pytest.fixture(autouse=True)
-def environment() -> Iterator[None]:
+def no_keys(environment: Callable[..., None]) -> None:
     """No key of this machine is seen by a test, and none of a test is left behind."""
-    kept = dict(os.environ)
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        os.environ.pop(name, None)
-    yield
-    os.environ.clear()
-    os.environ.update(kept)
 
 
 def _find(model: str | ModelSpec) -> Model:
@@ -47,8 +47,12 @@ def _find(model: str | ModelSpec) -> Model:
 
 
 @pytest.mark.parametrize(
-    "name", ["playbook:research", "playbook:x#other", "replay:./a/b.jsonl", "replay:x#other", "openai/gpt-5-mini"]
-)
+    "name",
+    [
+        "playbook:research", "playbook:x#other", "replay:./a/b.jsonl", "replay:x#other", "openai/gpt-5-mini",
+        "anthropic/claude-sonnet-4-5", "ollama/llama3.2:3b", "ollama/hf.co/some/model:Q4", "azure/my-deployment",
+    ],
+)  # fmt: skip
 def test_a_known_form_of_name_is_accepted_without_a_file_or_a_key(name: str) -> None:
     check_name(name)
 
@@ -69,6 +73,13 @@ def test_a_known_form_of_name_is_accepted_without_a_file_or_a_key(name: str) -> 
         ("reply:a.jsonl", " (did you mean 'replay:a.jsonl'?)"),
         ("playbok:research", " (did you mean 'playbook:research'?)"),
         ("gpt-4o", " (did you mean 'openai/gpt-4o'?)"),
+        ("claude-sonnet-4-5", " (did you mean 'anthropic/claude-sonnet-4-5'?)"),
+        ("claude/sonnet", " (did you mean 'anthropic/sonnet'?)"),
+        ("antropic/x", " (did you mean 'anthropic/x'?)"),
+        ("olama/x", " (did you mean 'ollama/x'?)"),
+        ("azure_openai/x", " (did you mean 'azure/x'?)"),
+        ("anthropic/", ""),
+        ("mistral/large", " (it speaks OpenAI's protocol: give its base_url, model and api_key)"),
     ],
 )
 def test_an_unknown_name_is_refused_with_what_is_expected(name: str, hint: str) -> None:
@@ -98,6 +109,61 @@ def test_a_missing_key_is_named() -> None:
         _find("openai/gpt-4o")
     with pytest.raises(ModelError, match="set MY_KEY in the environment"):
         _find(ModelSpec("http://127.0.0.1:1/v1", "m", "${env:MY_KEY}"))
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "missing"),
+    [
+        ({}, "anthropic/x", "anthropic/x needs a key: set ANTHROPIC_API_KEY in the environment"),
+        (
+            {},
+            "azure/x",
+            "azure/x needs AZURE_OPENAI_API_KEY and AZURE_OPENAI_ENDPOINT and OPENAI_API_VERSION: "
+            "set them in the environment",
+        ),
+        (
+            {"AZURE_OPENAI_API_KEY": SECRET, "AZURE_OPENAI_ENDPOINT": "http://127.0.0.1:1"},
+            "azure/x",
+            "azure/x needs OPENAI_API_VERSION: set it in the environment",
+        ),
+        (
+            {"OPENAI_API_KEY": SECRET, "OPENAI_BASE_URL": f"me:{SECRET}@localhost"},
+            "openai/x",
+            "openai/x: OPENAI_BASE_URL must be an address that begins with http:// or https://",
+        ),
+        (
+            {"AZURE_OPENAI_API_KEY": SECRET, "AZURE_OPENAI_ENDPOINT": "x", "OPENAI_API_VERSION": "1"},
+            "azure/x",
+            "azure/x: AZURE_OPENAI_ENDPOINT must be an address that begins with http:// or https://",
+        ),
+    ],
+)
+def test_what_a_provider_needs_of_the_environment_is_named(
+    environment: Callable[..., None], given: dict[str, str], name: str, missing: str
+) -> None:
+    environment(**given)
+    with pytest.raises(ModelError) as caught:
+        _find(name)
+    assert str(caught.value) == missing
+
+
+def test_a_base_url_without_http_is_refused() -> None:
+    with pytest.raises(ModelError, match="the base_url of m must be an address that begins with http://"):
+        _find(ModelSpec("localhost:11434/v1", "m"))
+
+
+def test_a_missing_package_is_named_with_the_command_that_brings_it() -> None:
+    provider = Provider("anthropic", "Anthropic", ("json", "no_such_package"))
+    with pytest.raises(ModelError) as caught:
+        provider.check("anthropic/x")
+    assert str(caught.value) == "anthropic/x needs the package 'no_such_package': pip install 'moot[anthropic]'"
+
+
+def test_every_provider_has_an_extra_of_its_name() -> None:
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert {*PROVIDERS, "models"} <= {*extras}
 
 
 def test_a_key_written_into_the_file_is_refused_and_not_repeated() -> None:
@@ -139,7 +205,46 @@ def test_a_model_has_the_price_of_the_list_or_of_its_spec_or_none() -> None:
     assert _find(ModelSpec("http://127.0.0.1:1/v1", "m", price=price)).price == price
 
 
+def test_what_runs_on_ones_own_machine_is_free_and_a_deployment_is_priced_by_its_name() -> None:
+    own, rented = price_of("ollama/llama3.2"), price_of("ollama/gpt-oss:120b-cloud")
+    assert own is not None
+    assert (own.cost(1_000_000, 1_000_000), own.source) == (0.0, "runs on a machine of yours")
+    assert rented is None
+    assert price_of("azure/gpt-4o") == price_of("openai/gpt-4o")
+    assert price_of("azure/my-deployment") is None
+    assert price_of("anthropic/claude-sonnet-4-5") is not None
+
+
 # --- clients that somebody made ---
+
+
+@pytest.mark.parametrize(
+    ("made", "name"),
+    [
+        (
+            lambda: AnthropicChatCompletionClient(model="claude-3-5-haiku-20241022", api_key=SECRET),
+            "anthropic/claude-3-5-haiku-20241022",
+        ),
+        (lambda: OllamaChatCompletionClient(model="llama3.2"), "ollama/llama3.2"),
+        (
+            lambda: AzureOpenAIChatCompletionClient(
+                model="gpt-4o", azure_endpoint="http://127.0.0.1:1", api_version="1", api_key=SECRET
+            ),
+            "azure/gpt-4o",
+        ),
+        (
+            lambda: AnthropicChatCompletionClient(
+                model="claude-3-5-haiku-20241022", api_key=SECRET, base_url="http://127.0.0.1:1"
+            ),
+            "AnthropicChatCompletionClient",
+        ),
+    ],
+)
+def test_a_client_of_a_provider_is_called_and_priced_as_its_name_would_be(
+    made: Callable[[], ChatCompletionClient], name: str
+) -> None:
+    found = own_model(made())
+    assert (found.name, found.kind, found.price) == (name, "real", price_of(name))
 
 
 def test_any_client_of_autogen_is_taken_as_it_is() -> None:
