@@ -32,8 +32,13 @@ def as_tool(given: object) -> AnyTool:
     Raises ToolError for what cannot be a tool, such as a function whose parameters have no types.
     """
     tool = given if isinstance(given, BaseTool | Workbench) else _of_function(given)
-    if isinstance(tool, BaseTool) and not _NAME.fullmatch(tool.name):
-        raise ToolError(f"{tool.name!r} cannot be a tool's name: models take letters, digits, '_' and '-', at most 64")
+    if isinstance(tool, BaseTool):
+        if not _NAME.fullmatch(tool.name):
+            raise ToolError(f"{tool.name!r} cannot be a tool's name: models take letters, digits, '_' and '-'")
+        try:
+            _ = tool.schema  # made only when it is first asked for, which would be in the middle of a turn
+        except Exception as error:
+            raise ToolError(f"{tool.name!r} cannot be a tool: {' '.join(str(error).split())}") from error
     return tool
 
 
@@ -91,11 +96,9 @@ def _of_function(given: object) -> FunctionTool:
     _check_parameters(given, name)
     described = "" if isinstance(given, functools.partial) else " ".join((inspect.getdoc(given) or "").split())
     try:
-        tool = FunctionTool(given, description=described or name.replace("_", " ").strip())
-        _ = tool.schema  # made only when it is first asked for
+        return FunctionTool(given, description=described or name.replace("_", " ").strip())
     except Exception as error:  # whatever AutoGen and pydantic make of a signature
         raise ToolError(f"{name!r} cannot be a tool: {' '.join(str(error).split())}") from error
-    return tool
 
 
 def _check_parameters(function: Callable[..., object], name: str) -> None:
@@ -106,7 +109,7 @@ def _check_parameters(function: Callable[..., object], name: str) -> None:
         raise ToolError(f"{name!r} cannot be a tool: nobody can say what it takes") from error
     for one in parameters:
         if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD, one.POSITIONAL_ONLY):
-            raise ToolError(f"{name!r} cannot be a tool: its parameter {one} cannot be given by name")
+            raise ToolError(f"{name!r} cannot be a tool: its parameter {one.name!r} cannot be given by name")
         if one.annotation is one.empty:
             raise ToolError(
                 f"{name!r} cannot be a tool: its parameter {one.name!r} has no type, such as {one.name}: str"
