@@ -33,8 +33,10 @@ MOST_ACROSS = 12
 """How many speakers a matrix has room for; of more there is a list."""
 COLORS = 8
 """How many participants have a colour of their own."""
-_WITHIN = frozenset({"failed", "abandoned", "waits", "doubt"})
+_WITHIN = frozenset({"failed", "abandoned", "doubt"})
 """What is told of a turn before its reply."""
+_SAID_ELSEWHERE = frozenset({"asked", "decided", "waits"})
+"""What the questions of a turn say."""
 _SIGNS = {Outcome.GOAL: "✔", Outcome.FAILED: "✘", Outcome.REJECTED: "✘"}
 _KINDS = {"scripted": "SCRIPTED", "replayed": "REPLAYED", "mixed": "PARTLY SCRIPTED OR REPLAYED"}
 
@@ -131,8 +133,8 @@ def _turns(story: Story) -> tuple[list[Shown], list[Note]]:
     before: list[Note] = []
     last = next(reversed(shown.values()), None)
     for note in story.notes:
-        if note.kind in {"asked", "decided"} and note.turn in shown:
-            continue  # the question says so
+        if note.kind in _SAID_ELSEWHERE and note.turn in shown:
+            continue
         if note.turn in shown and note.kind in _WITHIN:
             shown[note.turn].within.append(note)
         elif note.turn in shown:
@@ -142,13 +144,13 @@ def _turns(story: Story) -> tuple[list[Shown], list[Note]]:
     return list(shown.values()), before
 
 
-def _first(story: Story) -> dict[str, int]:
-    """In which turn each content was made first: there it is shown."""
-    first: dict[str, int] = {}
+def _first(story: Story) -> dict[str, tuple[int, str]]:
+    """In which turn each content was made first, and under which name: there it is shown."""
+    first: dict[str, tuple[int, str]] = {}
     for number, turn in sorted(story.turns.items()):
         for block in turn.blocks.values():
             for file in block.ran.files if block.ran is not None else ():
-                first.setdefault(file.sha256, number)
+                first.setdefault(file.sha256, (number, file.name))
     return first
 
 

@@ -38,7 +38,7 @@ def mermaid(story: Story) -> str:
 def _steps(story: Story, names: dict[str, str]) -> Iterator[list[str]]:
     """The lines of each step: what was said before it, to whom, and why they speak."""
     before = [("u", " ".join(story.task) or "the task")]
-    notes = deque(story.notes)
+    notes = deque(note for note in story.notes if note.kind != "waits")  # the question says so
     for step in steps(story):
         lines = []
         while notes and notes[0].turn < step[0].number:

@@ -38,7 +38,9 @@ def policy(why: SpeakerSelected) -> str:
 
 
 def others(why: SpeakerSelected) -> list[str]:
-    """Who could have been chosen besides."""
+    """Who could have been chosen besides, where there was a choice."""
+    if why.policy == "round_robin":
+        return []
     return [name for name in why.candidates if name not in why.chosen]
 
 

@@ -219,7 +219,7 @@ def test_a_picture_made_twice_is_shown_once_and_pointed_to_after() -> None:
         ]
     read = Page(html(Story.of("01run", events_of(data)), known))
     assert len(read.all("img")) == 1
-    assert "plot.png · 3 B · as in turn 1" in read.text
+    assert "plot.png · 3 B · the same as plot.png in turn 1" in read.text
     assert {"href": "#turn-1"} in read.all("a")  # from the list of files
 
 
