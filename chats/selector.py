@@ -149,13 +149,12 @@ class SeatedSelector:
 
     def _may(self, said: Transcript, eligible: Sequence[str]) -> tuple[str, ...]:
         given = self._spec.candidates
-        wanted = given(said) if callable(given) else given
-        if wanted is not None:
-            for name in wanted:
-                if name not in said.participants:
-                    hint = did_you_mean(name, said.participants)
-                    raise UserError(f"selector: candidate {name!r} is no participant" + (f" ({hint})" if hint else ""))
-        may = tuple(name for name in eligible if wanted is None or name in wanted)
+        wanted = eligible if given is None else tuple(given(said) if callable(given) else given)
+        for name in wanted:
+            if name not in said.participants:
+                hint = did_you_mean(name, said.participants)
+                raise UserError(f"selector: candidate {name!r} is no participant" + (f" ({hint})" if hint else ""))
+        may = tuple(name for name in eligible if name in wanted)
         last = said.last.participant if said.last is not None and not self._spec.repeats else None
         return tuple(name for name in may if name != last) or may
 

@@ -1,7 +1,17 @@
 """What a selector shows its model: of bounded length however long the chat is, and everything that was said quoted.
 
 Every line of what somebody said begins with `> `. So whatever a message holds, it cannot pose as one of the lines that
-say who spoke last and who may speak next, and no more can it pose as an instruction.
+say who spoke last and who may speak next, and no more can it pose as an instruction. The lines that a playbook's rules
+may go by (`when: {text: ...}`), each once and in this form:
+
+    - critic: 2 turns, last 1 turn ago       (or `1 turn, just now`, or `not yet`)
+    turn: 7                                  the turn that somebody is picked for
+    last speaker: critic                     (or `nobody`)
+    last exit code: 1                        only where the last speaker ran code
+    last message: Dispute of fact: ...       its beginning, on one line
+    may speak next: proposer, judge
+
+The task and what was said are the lines with `> `. An answer is `{"next": "judge", "reason": "..."}`, or just `judge`.
 """
 
 from __future__ import annotations
