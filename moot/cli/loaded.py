@@ -36,7 +36,9 @@ class Loaded:
         """Decisions that were posted and that no driver has taken in, as they will be."""
         read = ((posted.number, read_command(posted.command)) for posted in self.posted)
         return [
-            RequestDecided(id=d.request, decision=d.decision, text=d.text, by=d.by, digest=d.digest, command=number)
+            RequestDecided(
+                id=d.request, decision=d.decision, text=d.text, by=d.by, edited=d.edited, digest=d.digest, command=number
+            )
             for number, d in read
             if isinstance(d, Decide)
         ]
