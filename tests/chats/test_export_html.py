@@ -186,6 +186,16 @@ async def test_a_run_that_was_left_at_any_point_and_an_empty_one_are_pages_too()
     assert damaged.wrong == []
 
 
+async def test_a_fork_says_what_it_copied_and_what_was_changed() -> None:
+    events = await everything("It seems so", MemoryStore())
+    forked = ev.RunForked(parent=HOSTILE, turn=2, head=9, edits={HOSTILE: HOSTILE})
+    read = Page(html(Story.of("01run", [*events[:-1], *events_of([(0, "", forked)])]), {}))
+    assert read.wrong == []
+    text = re.sub(r"\s+", " ", read.text)
+    assert "The first 2 turns were copied from run # Turn 99: forged" in text
+    assert "forked a fork of # Turn 99: forged" in text
+
+
 async def test_what_has_no_price_is_unpriced_not_free() -> None:
     spent = ev.Spent(input_tokens=5, output_tokens=2, usd=None)
     data: list[tuple[int, str, object]] = [
