@@ -37,7 +37,13 @@ class Loaded:
         read = ((posted.number, read_command(posted.command)) for posted in self.posted)
         return [
             RequestDecided(
-                id=d.request, decision=d.decision, text=d.text, by=d.by, edited=d.edited, digest=d.digest, command=number
+                id=d.request,
+                decision=d.decision,
+                text=d.text,
+                by=d.by,
+                edited=d.edited,
+                digest=d.digest,
+                command=number,
             )
             for number, d in read
             if isinstance(d, Decide)
