@@ -210,7 +210,7 @@ async def _hint(endpoint: Endpoint) -> str:
         return f"models that are there: {_few(models)}"
     longer = f"{endpoint.url}/v1"
     if await served_models(longer, key) is not None:
-        return f"a model answers at {longer}: give that as base_url"
+        return f"models are listed at {longer}: give that as base_url"
     nearby = await found_nearby(endpoint.url)
     return f"{nearby[1]} seems to answer at {nearby[0]}" if nearby is not None else ""
 

@@ -14,10 +14,13 @@ from autogen_ext.models.ollama import OllamaChatCompletionClient
 
 from moot.agents.said_by_whom import said_by_whom
 
+PATIENCE_SECONDS = 600.0
+"""For each piece of a reply, as the libraries of the other providers have it; by itself Ollama's waits for ever."""
+
 
 def ollama_client(name: str) -> OllamaClient:
     """A model of an Ollama server: the local one, or the one that OLLAMA_HOST names."""
-    return OllamaClient(
+    made = OllamaClient(
         model=name,
         model_info=ModelInfo(
             vision=True,
@@ -28,10 +31,16 @@ def ollama_client(name: str) -> OllamaClient:
             multiple_system_messages=True,
         ),
     )
+    made.wait_at_most(PATIENCE_SECONDS)
+    return made
 
 
 class OllamaClient(OllamaChatCompletionClient):
     """AutoGen's. What a model cannot do the server says; nothing is guessed from its name."""
+
+    def wait_at_most(self, seconds: float) -> None:
+        """AutoGen's client does not pass that on."""
+        self._client._client.timeout = seconds  # noqa: SLF001 - Ollama's client has no name for it either
 
     async def create(self, messages: Sequence[LLMMessage], **options: Any) -> CreateResult:
         """One model call. The options are those of AutoGen's clients; raises what the library raises."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -86,6 +86,10 @@ def answering(*answers: Answer) -> Iterator[Answering]:
             answer = at.answers[min(len(at.paths), len(at.answers)) - 1]
             if answer.wait is not None:
                 answer.wait.wait(60)
+            with suppress(OSError):  # who asked has gone
+                self._send(answer)
+
+        def _send(self, answer: Answer) -> None:
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.kind)
             self.send_header("Content-Length", str(len(answer.body) + (100 if answer.cut else 0)))

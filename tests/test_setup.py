@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.model_servers import ScriptedModels
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -43,3 +45,8 @@ def test_a_step_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path
     code, (line,) = setup("everything", cwd=tmp_path)
     assert code == 2
     assert "environment, engine, image" in line
+
+
+def test_servers_that_are_installed_are_left_as_they_are(scripting_server: ScriptedModels, tmp_path: Path) -> None:
+    assert scripting_server.url
+    assert setup("servers", cwd=tmp_path) == (0, [])

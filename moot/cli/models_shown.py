@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from moot.agents.local_models import ollama_models, ollama_url
-from moot.agents.models import ModelSpec
 from moot.agents.providers import PROVIDERS, Provider, bare_url
 from moot.chats.errors import UserError
 from moot.chats.templates import template_names
@@ -17,6 +16,7 @@ from moot.cli.words import dollars
 
 if TYPE_CHECKING:
     from moot.agents.model_probe import Probe
+    from moot.agents.models import ModelSpec
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOBODY_THERE = "no server there"
@@ -96,6 +96,8 @@ def tested(name: str | None, *, base_url: str | None, model: str | None, key_env
         raise UserError("--base-url is an address such as http://localhost:11434/v1, without user or password")
     if key_env is not None and not _VARIABLE.fullmatch(key_env):
         raise UserError("--key-env is the name of an environment variable, never the key itself")
+    from moot.agents.models import ModelSpec
+
     return ModelSpec(base_url, model, None if key_env is None else f"${{env:{key_env}}}")
 
 

@@ -129,7 +129,7 @@ async def test_nobody_waits_for_ever() -> None:
 async def test_an_address_without_v1_is_tried_with_it(broken_models: BrokenModels) -> None:
     found = await probe(ModelSpec(broken_models.url, "m"))
     assert not found.ok
-    assert found.hint == f"a model answers at {broken_models.openai_url}: give that as base_url"
+    assert found.hint == f"models are listed at {broken_models.openai_url}: give that as base_url"
 
 
 async def test_where_the_name_is_wrong_those_that_are_there_are_told() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -20,8 +21,10 @@ from autogen_core.tools import FunctionTool
 from autogen_ext.models.ollama import OllamaChatCompletionClient
 from pydantic import BaseModel
 
+from moot.agents.errors import ModelFault
 from moot.agents.journalled_client import JournalledClient
 from moot.agents.models import ModelSpec, resolve
+from moot.agents.ollama_client import PATIENCE_SECONDS, ollama_client
 from moot.agents.playbook import Playbook
 from tests.answering import Answer, answering
 from tests.fakes import FakeConversation, in_turn
@@ -219,3 +222,17 @@ async def test_nothing_of_a_client_is_left_open(client: JournalledClient, script
     await both(client, CHAT)
     http = client._client._client._client  # type: ignore[attr-defined]
     assert http.is_closed
+
+
+async def test_nobody_waits_for_ollama_for_ever(environment: Callable[..., None]) -> None:
+    silent = threading.Event()
+    with answering(Answer(b"", wait=silent)) as server:
+        environment(OLLAMA_HOST=server.url)
+        asked = ollama_client("x")
+        asked.wait_at_most(0.1)
+        with pytest.raises(ModelFault, match="did not answer in time"):
+            await JournalledClient(asked, None).create(CHAT)
+        assert server.asked.is_set()
+        silent.set()
+        await asked.close()
+    assert ollama_client("x")._client._client.timeout.read == PATIENCE_SECONDS

@@ -195,7 +195,7 @@ def test_an_address_that_lacks_something_gets_a_hint_and_7(environment: Callable
         assert server.paths == ["/chat/completions", "/models", "/v1/models"]
     assert done.code == 7
     assert "FAIL answers" in done.out
-    assert f"a model answers at {server.url}/v1: give that as base_url" in done.out
+    assert f"models are listed at {server.url}/v1: give that as base_url" in done.out
     assert KEY not in done.out + done.err
 
 
