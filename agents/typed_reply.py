@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, Literal, TypeVar
 
-from autogen_agentchat.messages import BaseChatMessage, StructuredMessage
+from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, MessageFactory, StructuredMessage
 from autogen_core.models import UserMessage
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from typing_extensions import override
@@ -40,6 +40,25 @@ class TypedReply(StructuredMessage[Content], Generic[Content]):
     @override
     def to_model_message(self) -> UserMessage:
         return UserMessage(content=self.text, source=self.source)
+
+
+class Anything(BaseModel):
+    """A typed reply's content to whoever does not know its class."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class KnownWords(MessageFactory):
+    """Reads typed replies also where their classes are not known, as who looks at a journal may not: their words are
+    in them.
+    """
+
+    @override
+    def create(self, data: Mapping[str, object]) -> BaseAgentEvent | BaseChatMessage:
+        kind = data.get("type")
+        if isinstance(kind, str) and kind.startswith(f"{TypedReply.__name__}[") and kind not in self._message_types:
+            return TypedReply[Anything].load(data)
+        return super().create(data)
 
 
 class UnreadableReply(ValueError):

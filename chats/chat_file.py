@@ -101,11 +101,22 @@ class SandboxSection(Part):
 Kinds = Literal["text", "number", "whole", "yes_no", "texts"]
 
 
+def _words_or_values(value: object) -> str:
+    return "values" if isinstance(value, list | tuple) else "words"
+
+
+Values = Annotated[tuple[Text, ...], Field(min_length=2, max_length=50)]
+Kind = Annotated[
+    Annotated[Kinds, Tag("words")] | Annotated[Values, Tag("values")],
+    Discriminator(_words_or_values),
+]
+
+
 class ReplySection(Part):
     """The typed form of a participant's replies: one that does not fit is asked for again."""
 
     fields: Annotated[
-        dict[str, Kinds | Annotated[tuple[Text, ...], Field(min_length=2, max_length=50)]],
+        dict[str, Kind],
         Field(min_length=1, max_length=50, json_schema_extra={"propertyNames": {"pattern": _NAME}}),
     ]
     """What it holds, by name: `text`, `number`, `whole`, `yes_no`, `texts` (a list), or the list of allowed values."""

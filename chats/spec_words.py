@@ -62,6 +62,7 @@ _PARTS: dict[YamlPath, type[BaseModel]] = {
     ("participants", "*", "model"): chat_file.ModelEntry,
     ("model", "price"): chat_file.PriceEntry,
     ("participants", "*", "model", "price"): chat_file.PriceEntry,
+    ("participants", "*", "reply"): chat_file.ReplySection,
     ("sandbox",): chat_file.SandboxSection,
     ("participants", "*", "sandbox"): chat_file.SandboxSection,
     ("speakers", "selector"): chat_file.SelectorEntry,
@@ -135,7 +136,7 @@ def _is_choice(path: YamlPath) -> bool:
     match path:
         case ("model",) | ("speakers",) | ("participants", _) | ("participants", _, "model") | ("inputs", _, "default"):
             return True
-        case ("speakers", "selector", "model"):
+        case ("speakers", "selector", "model") | ("participants", _, "reply", "fields", _):
             return True
     return False
 
@@ -174,6 +175,8 @@ def _bad_value(path: YamlPath, several: list[ErrorDetails], value: YamlValue) ->
     details = several[0]
     kind, context = details["type"], details.get("ctx", {})
     got = in_words(value)
+    if kind == "too_short" and value:
+        return "needs at least {min_length} values, has {actual_length}".format(**context), None
     if kind in _BOUNDS:
         return _BOUNDS[kind].format(got=got, **context), None
     if kind in ("literal_error", "enum", "union_tag_invalid"):

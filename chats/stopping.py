@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from autogen_agentchat.messages import MessageFactory
-
-from moot.agents.errors import ModelError, PlaybookError
+from moot.agents.typed_reply import KnownWords
 from moot.chats.commands import End, read_command
 from moot.chats.errors import ChatError, StoreError
 from moot.chats.event_types import RunCreated, RunResumed
 from moot.chats.journal import Journal
 from moot.chats.owner import new_owner
-from moot.chats.rebuild import rebuild
 from moot.chats.result import ResultSpec
 from moot.chats.speakers import round_robin
 from moot.chats.state import State
@@ -54,7 +51,7 @@ async def _table(store: Store, claim: Claim) -> Table:
     events = await store.load(claim.run)
     if not events or not isinstance(events[0].data, RunCreated):
         raise StoreError(f"run {claim.run} does not begin with run.created: its journal is damaged")
-    state = State(claim.run, MessageFactory())
+    state = State(claim.run, KnownWords())
     state.fold(events)
     rules = Rules(round_robin(), None, _result(claim.run, state.created))  # nobody speaks any more
     return Table(Journal(store, claim), state, {}, rules)
@@ -62,7 +59,11 @@ async def _table(store: Store, claim: Claim) -> Table:
 
 def _result(run: str, created: RunCreated) -> ResultSpec | None:
     """How the result is found; where the chat cannot be made again it is what was said last."""
+    if created.spec is None:
+        return None
+    from moot.chats.build import result_from_source
+
     try:
-        return rebuild(run, created).result
-    except (ChatError, ModelError, PlaybookError):
+        return result_from_source(created.spec)
+    except ChatError:
         return None

@@ -8,10 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Iterator, Sequence
 
-from autogen_agentchat.messages import MessageFactory
-
 from moot.agents.executor import REPORTED_CHARACTERS
 from moot.agents.ran import RanBlock
+from moot.agents.typed_reply import KnownWords
 from moot.chats import event_types as ev
 from moot.chats.build import result_from_source
 from moot.chats.errors import StoreError
@@ -61,7 +60,7 @@ def _numbers(events: Sequence[Event]) -> Iterator[str]:
 
 def _claims(run: str, events: Sequence[Event]) -> Iterator[str]:
     """Every `run.finished`, and every turn that ran code, beside the fold up to it."""
-    state, resumed, reworded = State(run, MessageFactory()), False, reworded_turns(events)
+    state, resumed, reworded = State(run, KnownWords()), False, reworded_turns(events)
     for event in events:
         resumed = resumed or isinstance(event.data, ev.RunResumed)
         if isinstance(event.data, ev.RunFinished):
