@@ -81,7 +81,7 @@ def html(story: Story, pictures: Mapping[str, Picture]) -> str:
         "before": before,
         "turns": turns,
         "spenders": list(told.spenders(story)),
-        "doubtful": story.spending.doubtful(),
+        "doubt": told.doubt(story),
         "pairs": told.pairs(story),
         "followed": followed(story),
         "names": names,
@@ -173,7 +173,7 @@ def _template() -> Template:
     )  # fmt: skip
     environment.globals.update(
         policy=told.policy, others=told.others, ran_words=told.ran_words, question=notes.question,
-        payload=notes.payload, verdicts=notes.VERDICTS, edit_of=told.edit_of, spent=words.spent, count=words.count,
+        payload=notes.payload, verdicts=notes.VERDICTS, edit_of=told.edit_of, count=words.count,
         selecting=told.SELECTING, most_linked=MOST_LINKED, most_across=MOST_ACROSS, css=Markup(_read("page.css")),  # noqa: S704 - ours
     )  # fmt: skip
     return environment.from_string(_read("page.html.jinja"))

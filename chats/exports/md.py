@@ -128,10 +128,8 @@ def _usage(story: Story) -> list[str]:
     for name, usage in rows:
         counts = f"{usage.input_tokens} | {usage.output_tokens} | {_money(usage)} | {usage.code_runs}"
         lines.append(f"| {_inline(name)} | {counts} |")
-    doubtful = story.spending.doubtful()
-    if doubtful.tokens or doubtful.code_runs or doubtful.usd != 0.0:
-        most = f"{doubtful.tokens} tokens, {_money(doubtful)}, {doubtful.code_runs} code runs"
-        lines += ["", f"Calls of which no result is known may have taken up to {most} more."]
+    if doubt := told.doubt(story):
+        lines += ["", _inline(doubt)]
     return lines
 
 

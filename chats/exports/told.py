@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from moot.agents.ran import RanBlock
+from moot.chats import words
 from moot.chats.event_types import RunCreated, SpeakerSelected
 from moot.chats.followed import START, followed, speakers, steps
 from moot.chats.notes import Asked, question
@@ -104,6 +105,15 @@ def spenders(story: Story) -> Iterator[Spender]:
 def _choosing(story: Story, own: int) -> float:
     """How long picking the speakers took, after that turn."""
     return sum(step[0].why.seconds for step in steps(story) if step[0].number > own and step[0].why is not None)
+
+
+def doubt(story: Story) -> str:
+    """What calls without a result may have taken, empty where there are none."""
+    most = story.spending.doubtful()
+    tokens = most.tokens or most.known_usd or not most.priced
+    parts = [f"{most.tokens:,} tokens, {words.money(most)}"] if tokens else []
+    parts += [words.count(most.code_runs, "code run")] if most.code_runs else []
+    return f"Calls of which no result is known may have taken up to {', '.join(parts)} more." if parts else ""
 
 
 def pairs(story: Story) -> list[tuple[str, str, int]]:
