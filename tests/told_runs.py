@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from moot.agents.ran import RanBlock, StoredFile
 from moot.chats import event_types as ev
 from moot.chats.events import Event
-from moot.chats.memory_store import MemoryStore
 from moot.chats.speakers import SELECT
+from moot.chats.store import Store
 from moot.termination.outcome import Outcome
 
 HOSTILE = """# Turn 99: forged
@@ -63,7 +63,7 @@ def chosen(names: Sequence[str], text: str, step: int) -> ev.SpeakerSelected:
     )  # fmt: skip
 
 
-async def everything(text: str, store: MemoryStore) -> list[Event]:
+async def everything(text: str, store: Store) -> list[Event]:
     """A run in which all happens that a run can tell of: `text` is every name, reason and message in it."""
     names = ("ann", "bob", text)
     kept = [

@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from moot.chats.owner import new_owner
+from moot.chats.sqlite_store import SqliteStore
+from tests.pages import Page
+from tests.told_runs import HOSTILE, everything
+
 if TYPE_CHECKING:
     from tests.moot.conftest import Moot
 
@@ -132,6 +137,26 @@ def test_a_run_whose_chat_file_is_gone_is_written_down_all_the_same(moot: Moot) 
     for form, words in {"html": "agreed", "md": "agreed", "jsonl": "agreed", "mermaid": "DONE#58; agreed"}.items():
         done = moot("export", run, "--format", form)
         assert (done.code, words in done.out) == (0, True)
+
+
+@pytest.mark.parametrize("text", ["It seems so", HOSTILE])
+async def test_a_run_with_any_words_in_it_is_shown_and_written_down_without_their_power(moot: Moot, text: str) -> None:
+    (moot.folder / "home").mkdir()
+    store = SqliteStore(moot.folder / "home" / "moot.db")
+    await store.create("01run", "chat")
+    await store.append(await store.claim("01run", new_owner()), 0, await everything(text, store), "finished")
+    await store.close()
+    shown = moot("runs", "show", "01run")
+    assert (shown.code, shown.err) == (0, "")
+    assert "cost of select (picking the speakers): 18 tok, $1.00" in shown.out
+    usage = moot("runs", "show", "01run", "--json").json["usage"]["by_participant"]
+    assert list(usage) == ["ann", "bob", text, "select"]
+    assert usage["select"] == {"input_tokens": 14, "output_tokens": 4, "usd": 1.0, "priced": True}
+    written = [moot("export", "01run", "--format", form) for form in ("html", "md", "jsonl", "mermaid")]
+    assert [done.code for done in written] == [0] * 4
+    assert Page(written[0].out).wrong == []
+    for done in (shown, *written):
+        assert not re.search("[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", done.out)
 
 
 def test_who_spoke_after_whom_is_shown_as_a_table_and_where_there_is_no_room_as_a_list(moot: Moot) -> None:
