@@ -21,7 +21,7 @@ from autogen_core.tools import FunctionTool
 from autogen_ext.models.ollama import OllamaChatCompletionClient
 from pydantic import BaseModel
 
-from moot.agents.errors import ModelFault
+from moot.agents.errors import ModelError, ModelFault
 from moot.agents.journalled_client import JournalledClient
 from moot.agents.models import ModelSpec, resolve
 from moot.agents.ollama_client import PATIENCE_SECONDS, ollama_client
@@ -48,6 +48,10 @@ class Verdict(BaseModel):
 
     winner: str
     city: City
+
+
+class Tree(BaseModel):
+    branches: list[Tree]
 
 
 def add(a: int, b: int) -> int:
@@ -138,7 +142,7 @@ async def test_tools_are_called(client: JournalledClient, scripted_models: Scrip
 
 
 async def test_what_a_tool_answered_goes_back_also_in_another_process(
-    client: JournalledClient, scripted_models: ScriptedModels
+    client: JournalledClient, model: str, scripted_models: ScriptedModels
 ) -> None:
     scripted_models.script(Say("It is 5.", after_tool=True), Say("Nobody told me."))
     call = FunctionCall("call_1", '{"a": 2, "b": 3}', "add")
@@ -148,6 +152,8 @@ async def test_what_a_tool_answered_goes_back_also_in_another_process(
         FunctionExecutionResultMessage(content=[done]),
     ]
     assert [result.content for result in await both(client, [*CHAT, *after])] == ["It is 5."] * 2
+    if model.startswith("anthropic"):  # it wants the tools with their results, and this process has offered none
+        assert [tool["function"]["name"] for tool in scripted_models.asked[0]["tools"]] == ["add"]
 
 
 @pytest.mark.parametrize("tools", [False, True])
@@ -236,3 +242,11 @@ async def test_nobody_waits_for_ollama_for_ever(environment: Callable[..., None]
         silent.set()
         await asked.close()
     assert ollama_client("x")._client._client.timeout.read == PATIENCE_SECONDS
+
+
+async def test_a_form_that_contains_itself_cannot_be_asked_of_anthropic(environment: Callable[..., None]) -> None:
+    environment(ANTHROPIC_API_KEY="k")
+    found = resolve("anthropic/x", part="", playbooks=lambda name: Playbook.parse("", name))
+    with pytest.raises(ModelError, match="the form contains itself"):
+        await found.client.create(CHAT, json_output=Tree)
+    await found.client.close()

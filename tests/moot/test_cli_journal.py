@@ -279,10 +279,13 @@ def test_the_version_is_the_package_version(moot: Moot) -> None:
     assert moot("--version").out == f"moot {__version__}\n"
 
 
-VERBS = "demo init run resume validate schema plan runs export verify sandbox doctor completion".split()
+VERBS = "demo init run resume validate schema plan runs export verify models sandbox doctor completion".split()
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "runs list", "runs show", "sandbox build", "sandbox check", "sandbox prune"])
+@pytest.mark.parametrize(
+    "verb",
+    [*VERBS, "runs list", "runs show", "models list", "models test", "sandbox build", "sandbox check", "sandbox prune"],
+)
 def test_every_verb_has_help_with_an_example(moot: Moot, verb: str) -> None:
     done = moot(*verb.split(), "--help", COLUMNS="120")
     assert done.code == 0
