@@ -83,7 +83,7 @@ class Chat:
     what was recorded is not used, and a warning names the two requests.
     """
     tools: ToolPolicy = field(default_factory=ToolPolicy)
-    """Which tools of assistants and AutoGen's agents a person must approve, and what becomes of a call that was cut off."""
+    """Which tools a person must approve, and what becomes of a call that was cut off."""
     playbooks: Callable[[str], Playbook] = find_playbook
     source: dict[str, object] | None = None
     """The resolved chat file, where there is one: stored in the first event, so that the run can be opened by id

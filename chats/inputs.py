@@ -27,7 +27,7 @@ from moot.chats.yaml_source import Source, YamlPath, YamlValue, dotted, in_words
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _WHOLE = re.compile(r"\{(\w+)\}")
 Entry = AssistantEntry | ExecutorEntry | HumanEntry
-_FILLED = ("goal", "backstory", "instructions")
+_FILLED = ("goal", "backstory", "instructions", "description")
 
 
 def apply_sets(source: Source, sets: Mapping[str, str]) -> Source:
@@ -76,13 +76,12 @@ def fill_in(chat: ChatFile, source: Source, base_dir: Path) -> Filling:
             texts = {key: filler.text(getattr(entry, key), (*path, key)) for key in _FILLED}
             participants[name] = entry.model_copy(update=texts)
         elif isinstance(entry, HumanEntry):
-            asked = {"prompt": filler.text(entry.prompt, (*path, "prompt"))}
-            participants[name] = entry.model_copy(update=asked)
-        elif entry.sandbox:
-            box = filler.sandbox(entry.sandbox, (*path, "sandbox"))
-            participants[name] = entry.model_copy(update={"sandbox": box})
+            texts = {key: filler.text(getattr(entry, key), (*path, key)) for key in ("prompt", "description")}
+            participants[name] = entry.model_copy(update=texts)
         else:
-            participants[name] = entry
+            box = filler.sandbox(entry.sandbox, (*path, "sandbox")) if entry.sandbox else None
+            about = filler.text(entry.description, (*path, "description"))
+            participants[name] = entry.model_copy(update={"sandbox": box, "description": about})
     filled = {
         "task": filler.text(chat.task, ("task",)),
         "speakers": filler.speakers(chat.speakers),

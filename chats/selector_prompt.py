@@ -36,6 +36,8 @@ LINE_CHARACTERS = 120
 DESCRIPTION_CHARACTERS = 300
 DESCRIPTIONS_CHARACTERS = 8_000
 """Of all descriptions together: in a chat of many each gets its share."""
+ASIDES, ASIDE_CHARACTERS, NAME_CHARACTERS = 5, 500, 40
+"""So many of what people said from outside, each of that length."""
 LAST_CHARACTERS = 300
 ANSWER_CHARACTERS = 500
 """Of an answer that is sent back to be put right."""
@@ -118,6 +120,12 @@ class Briefing:
             yield from ("", "the latest messages, oldest first:")
         for turn, text in reversed(latest):
             yield from (f"{turn.participant}, turn {turn.number}:", text)
+        asides = [aside for aside in said.asides[-ASIDES:] if aside.after >= start]
+        if asides:
+            yield from ("", "what people have said from outside meanwhile, oldest first:")
+        for aside in asides:
+            who = clean_line(aside.message.source, NAME_CHARACTERS)
+            yield from (f"after turn {aside.after}:", quoted(f"{who}: {aside.message.to_text()}", ASIDE_CHARACTERS))
 
 
 def repaired(messages: Sequence[LLMMessage], answer: str, wrong: str, may: Sequence[str]) -> list[LLMMessage]:

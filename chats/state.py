@@ -50,7 +50,7 @@ from moot.chats.speakers import SELECT
 from moot.termination.ledger import NOTHING, Cost, Ledger
 from moot.termination.limits import Limits
 from moot.termination.outcome import Stop
-from moot.termination.transcript import CodeRun, Transcript, Turn
+from moot.termination.transcript import Aside, CodeRun, Transcript, Turn
 
 Status = Literal["created", "running", "waiting", "paused", "finished"]
 
@@ -241,6 +241,8 @@ class State:
         if data.to is None:
             if isinstance(data, MessageSaid):
                 self.transcript.task = (*self.transcript.task, message)
+            else:
+                self.transcript.asides.append(Aside(self.turns, message))
             self._hash(message.source, message.to_text())
         for name in data.to if data.to is not None else self.inbox:
             self.inbox[name].append(message)

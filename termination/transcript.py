@@ -56,6 +56,15 @@ class Turn:
         return str(self.message.metadata.get(DECISION, ""))
 
 
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Something that a person said to everybody between two turns, without a turn of their own."""
+
+    after: int
+    """How many turns had been taken."""
+    message: BaseChatMessage
+
+
 @dataclass(slots=True, weakref_slot=True)
 class Transcript:
     """The task and every turn that counts, oldest first. Policies may remember, weakly, how far they have read one."""
@@ -63,6 +72,7 @@ class Transcript:
     participants: tuple[str, ...]
     task: tuple[BaseChatMessage, ...] = ()
     history: list[Turn] = field(default_factory=list)
+    asides: list[Aside] = field(default_factory=list)
     _searched: int = field(default=0, init=False, repr=False, compare=False)
     _code_run: CodeRun | None = field(default=None, init=False, repr=False, compare=False)
     """The latest of the turns searched so far: a rule that asks after every turn must not read all of them again."""
