@@ -28,8 +28,20 @@ def console(*, stderr: bool = True) -> Console:
             self.quiet = True
 
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() or "COLUMNS" in os.environ else LOG_WIDTH
+    width = _width(stream)
     return Patient(stderr=stderr, markup=False, emoji=False, highlight=False, legacy_windows=False, width=width)
+
+
+def _width(stream: TextIO) -> int | None:
+    """None: whatever the terminal has from now on. Rich takes every terminal that cannot be drawn on for 80 wide."""
+    if "COLUMNS" in os.environ:
+        return None
+    if not stream.isatty():
+        return LOG_WIDTH
+    if os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
+        with contextlib.suppress(OSError):
+            return os.get_terminal_size(stream.fileno()).columns or None
+    return None
 
 
 def say(text: str) -> None:

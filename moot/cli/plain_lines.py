@@ -32,7 +32,11 @@ class PlainLines:
         """Raises Left. A `text` to write on is shown: it cannot be handed in."""
         sys.stderr.write(f"(so far: {text})\n{label}" if text else label)
         sys.stderr.flush()
-        await _readable(sys.stdin.fileno())
+        try:
+            await _readable(sys.stdin.fileno())
+        except asyncio.CancelledError:
+            sys.stderr.write("\n")  # what comes now is not what was typed
+            raise
         pieces: list[bytes] = []
         try:
             while not pieces or select.select([sys.stdin], [], [], 0)[0]:
@@ -43,6 +47,7 @@ class PlainLines:
             raise Left from None
         given = b"".join(pieces).decode(sys.stdin.encoding or "utf-8", errors="replace")
         if not given:
+            sys.stderr.write("\n")
             raise Left
         return Typed(given.removesuffix("\n"))
 

@@ -90,8 +90,9 @@ def body(request: Request, lines: int, characters: int, *, short: str = "", how:
     if missing:
         yield Text(f"… {missing}: {how or f'moot inbox show {short} {name}'}", style="dim")
     if clean(text) != text:
-        where = how or (f"moot inbox show {short} {name} --json" if short else "--json")
-        yield Text(f"! it holds characters that are not shown here; {where} names them", style="yellow")
+        where = f"moot inbox show {short} {name} --json" if short else "--json"
+        named = f": {how}" if how else f"; {where} names them"
+        yield Text(f"! it holds characters that are not shown here{named}", style="yellow")
 
 
 def difference(before: str, after: str) -> RenderableType:

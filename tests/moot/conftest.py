@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, Any
 
+import pyte
 import pytest
 
 from tests.moot.warm import Warm
@@ -189,6 +190,8 @@ class Terminal:
     popen: subprocess.Popen[bytes]
     master: int
     seen: bytes = b""
+    heard: int = 0
+    """Up to where it was listened to by `then`."""
 
     def until(self, text: str) -> str:
         """Everything sent up to that text."""
@@ -197,9 +200,31 @@ class Terminal:
                 raise AssertionError(f"{text!r} never came:\n{self.text}")
         return self.text
 
+    def then(self, text: str) -> str:
+        """What was sent up to that text and after what was waited for last."""
+        wanted = text.encode()
+        while (at := self.seen.find(wanted, self.heard)) < 0:
+            if not self._read():
+                raise AssertionError(f"{text!r} never came:\n{self.text[self.heard :]}")
+        came, self.heard = self.seen[self.heard : at], at + len(wanted)
+        return came.decode(errors="replace")
+
     @property
     def text(self) -> str:
         return self.seen.decode(errors="replace")
+
+    def screen(self, rows: int = 24, columns: int = 80) -> list[str]:
+        """Every line that a terminal of that size shows or has scrolled away."""
+        screen = pyte.HistoryScreen(columns, rows, history=100_000)
+        pyte.ByteStream(screen).feed(self.seen)
+        above = ["".join(line[x].data for x in range(columns)) for line in screen.history.top]
+        return [line.rstrip() for line in [*above, *screen.display]]
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def echoes(self) -> bool:
+        return bool(termios.tcgetattr(self.master)[3] & termios.ECHO)
 
     def press(self, keys: bytes) -> None:
         os.write(self.master, keys)
