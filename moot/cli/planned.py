@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from moot.agents.approval import Approval
 from moot.agents.assistant import Assistant
@@ -13,6 +13,7 @@ from moot.agents.executor import Executor
 from moot.agents.human import Human
 from moot.agents.models import Model, ModelSpec, resolve
 from moot.agents.tool_policy import EVERY
+from moot.agents.tools import names_of
 from moot.chats.chat_file import ChatFile, GraphSection
 from moot.chats.selector import Selector
 from moot.chats.stop_rules import outcome_of
@@ -53,6 +54,10 @@ class Planned:
     missing: str = ""
     runs_code_from: tuple[str, ...] = ()
     sandbox: PlannedBox | None = None
+    tools: tuple[str, ...] = ()
+    """What an assistant's model may call, as far as that is known without asking anybody."""
+    replies: tuple[str, ...] = ()
+    """The fields of its replies; none where they are free text."""
 
     @property
     def words(self) -> str:
@@ -60,7 +65,9 @@ class Planned:
         if self.role in ("assistant", "selector"):
             kind = "" if self.priced or self.missing else " (unpriced)"
             kind = f" ({self.model_kind})" if self.model_kind in ("scripted", "replayed") else kind
-            return f"{self.role:<9}  {self.model}{kind}{'  NOT READY' if self.missing else ''}"
+            tools = f", tools: {', '.join(self.tools)}" if self.tools else ""
+            replies = f", replies: {', '.join(self.replies)}" if self.replies else ""
+            return f"{self.role:<9}  {self.model}{kind}{tools}{replies}{'  NOT READY' if self.missing else ''}"
         if self.role != "executor":
             return self.role
         sources, box = ", ".join(self.runs_code_from) or "everybody", self.sandbox
@@ -230,13 +237,28 @@ def _called(wanted: Asked | None) -> str:
     return wanted if isinstance(wanted, str) else str(getattr(wanted, "model", "none"))
 
 
+class _Abilities(TypedDict, total=False):
+    tools: tuple[str, ...]
+    replies: tuple[str, ...]
+
+
+def _abilities(participant: object) -> _Abilities:
+    """What an assistant may call, and the form of its replies."""
+    if not isinstance(participant, Assistant):
+        return {}
+    tools = [name for tool in participant.tools for name in sorted(names_of([tool]) or {"a server's"})]
+    fields = participant.reply.kind.model_fields if participant.reply is not None else {}
+    return {"tools": tuple(tools), "replies": tuple(fields)}
+
+
 def _planned(name: str, participant: object, chat: Chat, ready: Model | str | None) -> Planned:
     """`ready` is an assistant's model, or what is missing for a participant to take part."""
+    can = _abilities(participant)
     if isinstance(ready, Model):
-        return Planned(name, "assistant", ready.name, ready.kind, ready.price is not None)
+        return Planned(name, "assistant", ready.name, ready.kind, ready.price is not None, **can)
     if isinstance(participant, Assistant):
         wanted = participant.model if participant.model is not None else chat.model
-        return Planned(name, "assistant", _called(wanted), missing=ready or "")
+        return Planned(name, "assistant", _called(wanted), missing=ready or "", **can)
     if isinstance(participant, Executor):
         box = _box(participant)
         return Planned(name, "executor", missing=ready or "", runs_code_from=participant.runs_code_from, sandbox=box)
