@@ -211,7 +211,7 @@ class Story:
     def _asked(self, event: Event, data: ev.RequestAsked) -> None:
         request = Request(
             id=data.id, kind=data.kind, participant=event.participant, turn=event.turn, payload=data.payload,
-            digest=data.digest, allow=data.allow, asked=event.ts, key=data.key,
+            digest=data.digest, allow=data.allow, asked=event.ts, key=data.key, ask=data.ask,
         )  # fmt: skip
         self.asked[data.id] = Asked(request)
         body = notes.payload(request)

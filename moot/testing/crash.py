@@ -89,8 +89,9 @@ class _World:
             else:
                 raise UserError(f"the chat asks a person ({request.kind}): give crash_everywhere an `answer` function")
             command = Decide(
-                request=request.id, decision=made.decision, text=made.text, by=made.by or "test", digest=request.digest
-            )
+                request=request.id, decision=made.decision, text=made.text, edited=made.edited, by=made.by or "test",
+                digest=request.digest,
+            )  # fmt: skip
             await post(run.id, command, store)
 
 
