@@ -81,3 +81,54 @@ def test_forced_colours_reach_a_pipe_but_nothing_is_drawn_anew(moot: Moot) -> No
     assert not UP.search(done.err.encode())
     assert "\x1b[?25l" not in done.err
     assert done.out == "agreed\n"
+
+
+def test_the_drawing_follows_the_size_of_the_terminal(moot: Moot, model: Model) -> None:
+    moot.write("slow.yaml", model.chat_file)
+    with moot.at_a_terminal("run", "slow.yaml", rows=50, columns=100) as terminal:
+        model.was_asked()
+        terminal.then("thinking")
+        terminal.resize(10, 40)
+        model.answers.put("a line that is rather long for a narrow terminal\n" * 200)
+        model.was_asked()
+        terminal.then("left 5 turns")
+        before = len(terminal.seen)
+        model.answers.put("a line that is rather long for a narrow terminal\n" * 200)
+        model.was_asked()
+        terminal.then("left 4 turns")
+        model.answers.put("nothing")
+        model.was_asked()
+        model.answers.put("DONE: yes")
+        assert terminal.ended() == 0
+    assert max(heights(terminal.seen[before:])) < 10
+
+
+def test_what_is_drawn_leaves_nothing_behind_whatever_is_said(moot: Moot, model: Model) -> None:
+    moot.write("slow.yaml", model.chat_file)
+    wide = "\u4e2d\u6587\u5b57" * 30 + " e\u0301\u0301 " + "w" * 300
+    with moot.at_a_terminal("run", "slow.yaml", rows=12, columns=40) as terminal:
+        many = "\n".join(f"{number} {wide[:50]}" for number in range(10_000))
+        for said in (wide, many, "nothing", "DONE: yes"):
+            model.was_asked()
+            terminal.then("thinking")
+            model.answers.put(said)
+        assert terminal.ended() == 0
+    lines = terminal.screen(12, 40)
+    assert not [line for line in lines if "left " in line or "thinking" in line]
+    assert "10000 lines" in "".join(lines)
+    assert "\u4e2d" in "".join(lines)
+
+
+def test_keys_that_are_pressed_meanwhile_do_not_fall_into_the_drawing(moot: Moot, model: Model) -> None:
+    moot.write("slow.yaml", model.chat_file)
+    with moot.at_a_terminal("run", "slow.yaml") as terminal:
+        model.was_asked()
+        terminal.then("thinking")
+        assert not terminal.echoes()
+        terminal.press(b"ls -la\r")
+        model.answers.put("one")
+        model.was_asked()
+        model.answers.put("DONE: two")
+        assert terminal.ended() == 0
+        assert terminal.echoes()
+    assert "ls -la" not in terminal.text
