@@ -29,6 +29,8 @@ _ENDED = {
     "ValidationError": "is not in the form that was asked for",
 }
 """What the clients raise for a reply that came, and cannot be used."""
+_WHILE_REPLYING = frozenset({"APIError", "APIStatusError", "ResponseError"})
+"""What they raise, without a status that says so, for an error that comes in the middle of a stream."""
 _MOST_QUOTED = 300
 _VERSION = re.compile(r"/v\d+(beta\d*)?(/|$)")
 
@@ -78,6 +80,8 @@ def _without_status(chain: list[BaseException], endpoint: Endpoint) -> ModelFaul
         return ModelFault(_nobody(endpoint), elsewhere=True)
     if ended := next((_ENDED[n] for one in chain if (n := type(one).__name__) in _ENDED), ""):
         return ModelFault(f"the reply of {endpoint.name} {ended}")
+    if failed := next((one for one in chain if type(one).__name__ in _WHILE_REPLYING), None):
+        return ModelFault(f"the server of {endpoint.name} failed while it replied: {_quoted(failed, endpoint)}")
     if any(isinstance(one, _NO_REPLY) for one in chain):
         other = f"{endpoint.name} sent something that is no reply of the protocol it is asked in{_better(endpoint)}"
         return ModelFault(other, elsewhere=bool(_better(endpoint)))

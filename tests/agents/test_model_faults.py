@@ -286,3 +286,30 @@ async def test_a_reply_that_is_not_in_its_form_is_told_in_words(environment: Cal
 async def test_a_status_can_be_asked_for(broken_models: BrokenModels) -> None:
     broken_models.queue({"type": "fail", "status": 429})
     assert (await fault_of(ModelSpec(broken_models.openai_url, "m"))).status_code == 429
+
+
+OVERLOADED = {"error": {"message": f"overloaded, {KEY}", "type": "overloaded_error"}, "type": "error"}
+
+
+@pytest.mark.parametrize(
+    ("model", "answer"),
+    [
+        ("openai/gpt-4o", stream(part("hi"), b"data: %s\n\n" % json.dumps(OVERLOADED).encode())),
+        ("anthropic/x", Answer(b"event: error\ndata: %s\n\n" % json.dumps(OVERLOADED).encode(), "text/event-stream")),
+        ("ollama/x", Answer(b'{"error": "overloaded, %s"}\n' % KEY.encode(), "application/x-ndjson")),
+    ],
+)
+async def test_an_error_in_the_middle_of_a_stream_is_told(
+    environment: Callable[..., None], model: str, answer: Answer
+) -> None:
+    with answering(answer) as server:
+        environment(
+            OPENAI_API_KEY=KEY, OPENAI_BASE_URL=f"{server.url}/v1",
+            ANTHROPIC_API_KEY=KEY, ANTHROPIC_BASE_URL=server.url, OLLAMA_HOST=server.url,
+        )  # fmt: skip
+        if model.startswith("ollama"):  # it has no key that it could repeat
+            server.answers = [Answer(answer.body.replace(KEY.encode(), b"(the key)"), answer.kind)]
+        fault = await fault_of(model)
+        place = server.url.removeprefix("http://")
+    assert str(fault) == f"the server of {model} at {place} failed while it replied: overloaded, (the key)"
+    assert not refused(fault)
