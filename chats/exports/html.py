@@ -24,6 +24,7 @@ from moot.termination.outcome import Outcome
 
 if TYPE_CHECKING:
     from jinja2 import Template
+    from jinja2.runtime import Context
 
 MOST_FILES = 50
 """How many files one list names."""
@@ -87,6 +88,7 @@ def html(story: Story, pictures: Mapping[str, Picture]) -> str:
         "names": names,
         "pictures": pictures,
         "first": _first(story),
+        "colors": prose.Colors(),
         "seat": lambda name: _seat(story, name),
         "who": lambda name: _who(story, name),
     }
@@ -162,14 +164,14 @@ def _few(files: Sequence[StoredFile]) -> tuple[Sequence[StoredFile], int]:
 @cache
 def _template() -> Template:
     """The page's template, read once. Every text that is put into it is cleaned, then escaped."""
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, StrictUndefined, pass_context
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_safe
     )
     environment.filters.update(
-        prose=prose.prose, code=prose.code, output=prose.output, line=clean_line, size=words.size, money=words.money,
-        seconds=words.seconds, tokens=words.tokens, time=told.time_words, few=_few,
+        prose=pass_context(_prose), code=pass_context(_code), output=prose.output, line=clean_line, size=words.size,
+        money=words.money, seconds=words.seconds, tokens=words.tokens, time=told.time_words, few=_few,
     )  # fmt: skip
     environment.globals.update(
         policy=told.policy, others=told.others, ran_words=told.ran_words, question=notes.question,
@@ -177,6 +179,14 @@ def _template() -> Template:
         selecting=told.SELECTING, most_linked=MOST_LINKED, most_across=MOST_ACROSS, css=Markup(_read("page.css")),  # noqa: S704 - ours
     )  # fmt: skip
     return environment.from_string(_read("page.html.jinja"))
+
+
+def _prose(context: Context, text: str) -> Markup:
+    return prose.prose(text, context["colors"])
+
+
+def _code(context: Context, text: str, language: str = "") -> Markup:
+    return prose.code(text, language, context["colors"])
 
 
 def _safe(value: object) -> object:

@@ -22,6 +22,8 @@ MOST_LAID_OUT = 100_000
 """Characters of a message that is read as Markdown; longer ones are shown as they are."""
 MOST_COLORED = 12_000
 """Characters of a program in colours: the time that some take grows with their square."""
+MOST_COLORED_IN_ALL = 500_000
+"""Characters of all programs of a page in colours: they are what takes longest, and who reads that many?"""
 MOST_SHOWN = 500_000
 """Characters of one text that are shown at all."""
 _SAFE = re.compile(r"(?i)(https?://|mailto:)")
@@ -36,18 +38,32 @@ there are lexers that take minutes for a page of slashes.
 """
 
 
-def prose(text: str) -> Markup:
+class Colors:
+    """How many characters of programs may still be coloured, of one page."""
+
+    def __init__(self) -> None:
+        self._left = MOST_COLORED_IN_ALL
+
+    def take(self, text: str) -> bool:
+        """Whether this program is one of them."""
+        if len(text) > min(MOST_COLORED, self._left):
+            return False
+        self._left -= len(text)
+        return True
+
+
+def prose(text: str, colors: Colors) -> Markup:
     """A message, its Markdown laid out. Links lead to web pages and addresses only, and pictures are links."""
     text, missing = _cut(clean(text))
     if len(text) > MOST_LAID_OUT:
         return Markup("<pre>{}</pre>{}").format(text, missing)
-    return Markup(_MARKDOWN.render(text)) + missing  # noqa: S704 - HTML in it is text
+    return Markup(_MARKDOWN.render(text, {"colors": colors})) + missing  # noqa: S704 - HTML in it is text
 
 
-def code(text: str, language: str = "") -> Markup:
+def code(text: str, language: str, colors: Colors) -> Markup:
     """A program in colours, as a block."""
     text, missing = _cut(clean(text).strip("\n"))
-    return Markup('<pre class="code"><code>{}</code></pre>{}').format(_colored(text, language), missing)
+    return Markup('<pre class="code"><code>{}</code></pre>{}').format(_colored(text, language, colors), missing)
 
 
 def output(text: str) -> Markup:
@@ -63,9 +79,9 @@ def _cut(text: str) -> tuple[str, Markup]:
     return text[:MOST_SHOWN], more.format(f"{len(text) - MOST_SHOWN:,}")
 
 
-def _colored(text: str, language: str) -> Markup:
+def _colored(text: str, language: str, colors: Colors) -> Markup:
     name = _LEXERS.get(language.strip().lower())
-    if name is None or len(text) > MOST_COLORED:
+    if name is None or not colors.take(text):
         return escape(text)
     from pygments import highlight, lexers
     from pygments.formatters import HtmlFormatter
@@ -95,10 +111,10 @@ class _Renderer(RendererHTML):
         return str(link.format(address, clean_line(words) or clean_line(address)))
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
-        return str(code(tokens[idx].content, tokens[idx].info.strip().partition(" ")[0]))
+        return str(code(tokens[idx].content, tokens[idx].info.strip().partition(" ")[0], _colors(env)))
 
     def code_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
-        return str(code(tokens[idx].content))
+        return str(code(tokens[idx].content, "", _colors(env)))
 
     def th_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Env) -> str:
         side = str(tokens[idx].attrGet("style") or "").rpartition(":")[2]
@@ -106,6 +122,12 @@ class _Renderer(RendererHTML):
         return self.renderToken(tokens, idx, options, env)
 
     td_open = th_open
+
+
+def _colors(env: Env) -> Colors:
+    colors = env["colors"]
+    assert isinstance(colors, Colors)
+    return colors
 
 
 def _lower(tag: str) -> str:

@@ -9,11 +9,21 @@ from moot.chats import event_types as ev
 from moot.chats.events import Event
 from moot.chats.exports.html import html
 from moot.chats.exports.pictures import MOST_OF_ONE, Picture, pictures
-from moot.chats.exports.prose import MOST_LAID_OUT, MOST_SHOWN, code, output, prose
+from moot.chats.exports.prose import MOST_LAID_OUT, MOST_SHOWN, Colors, output
+from moot.chats.exports.prose import code as code_in
+from moot.chats.exports.prose import prose as prose_in
 from moot.chats.memory_store import MemoryStore
 from moot.chats.story import Story
 from tests.pages import Page
 from tests.told_runs import HOSTILE, SVG, chosen, events_of, everything, message, picture
+
+
+def prose(text: str) -> str:
+    return prose_in(text, Colors())
+
+
+def code(text: str, language: str = "") -> str:
+    return code_in(text, language, Colors())
 
 
 async def page(text: str) -> str:
