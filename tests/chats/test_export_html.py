@@ -9,7 +9,7 @@ from moot.chats import event_types as ev
 from moot.chats.events import Event
 from moot.chats.exports.html import html
 from moot.chats.exports.pictures import MOST_OF_ONE, Picture, pictures
-from moot.chats.exports.prose import MOST_LAID_OUT, MOST_SHOWN, Colors, output
+from moot.chats.exports.prose import MOST_COLORED, MOST_COLORED_IN_ALL, MOST_LAID_OUT, MOST_SHOWN, Colors, output
 from moot.chats.exports.prose import code as code_in
 from moot.chats.exports.prose import prose as prose_in
 from moot.chats.memory_store import MemoryStore
@@ -172,6 +172,18 @@ def test_very_long_texts_are_shown_as_they_are_and_end_where_nobody_reads_on() -
         read = Page(shown("y" * (MOST_SHOWN + 1_234)))
         assert read.text.count("y") == MOST_SHOWN
         assert "… 1,234 characters more" in read.text
+
+
+def test_colours_end_before_a_page_takes_long() -> None:
+    colors, program = Colors(), "x = 1\n" * (MOST_COLORED // 6)
+    assert Page(code_in(f"{program}{program}", "python", colors)).all("span") == []
+    assert Page(code_in("x = 1", "python", colors)).all("span") != []
+    taken = 0
+    while colors.take(program):
+        taken += len(program)
+    assert MOST_COLORED_IN_ALL - 2 * MOST_COLORED < taken <= MOST_COLORED_IN_ALL
+    assert Page(code_in(program, "python", colors)).all("span") == []
+    assert Page(code_in(program, "python", Colors())).all("span") != []
 
 
 @pytest.mark.parametrize(
