@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tests.moot.conftest import Moot
 
 FILE = "the-database-moves-to-a-new-server.md"
+OPEN = "\x1b[?2004h"
+"""What a line that is open for typing tells the terminal first."""
 CALL = {"folder": "published", "title": "Moved", "paragraphs": ["Today.", "Ask us."]}
 
 
@@ -44,6 +46,24 @@ def test_the_owner_sees_what_is_published_to_the_letter_before_it_is(moot: Moot)
     text = notice.read_text()
     assert text.startswith("\n\n".join([f"# {shown['title']}", *shown["paragraphs"]]))
     assert "Questions: help@example.com" in text
+
+
+def test_the_owner_decides_at_the_terminal(moot: Moot) -> None:
+    with moot.at_a_terminal("run", "approval", columns=120, rows=50) as terminal:
+        terminal.then("[l]ater")
+        terminal.then(OPEN)
+        terminal.press(b"r\r")
+        terminal.then(OPEN)
+        terminal.press(b"make it shorter\r")
+        terminal.then("[l]ater")
+        terminal.then(OPEN)
+        assert published(moot) == []
+        terminal.press(b"a\r")
+        assert terminal.ended() == 0
+    lines = terminal.screen(50, 120)
+    assert '│     "Saturday, 14 March, 22:00 to 23:30 UTC: no uploads and exports.",' in lines
+    (notice,) = published(moot)
+    assert str(notice) in lines
 
 
 def test_a_rejection_goes_back_to_the_writer_with_its_reason(moot: Moot) -> None:

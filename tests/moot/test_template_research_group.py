@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tests.moot.conftest import Moot
 
 INSURANCE = FOLDER / "research-group" / "data" / "insurance.csv"
+OPEN = "\x1b[?2004h"
+"""What a line that is open for typing tells the terminal first."""
 PROGRAM = "```python\nopen('plot.png', 'wb').write(b'x')\nprint('p = 0.01')\n```"
 
 
@@ -51,6 +53,22 @@ def test_the_admin_approves_the_plan_and_the_answer_is_what_the_sandbox_printed(
     plot = re.search(r"^ +file (\S+groups\.png)", done.err, re.MULTILINE)
     assert plot is not None
     assert Path(plot[1]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_admin_edits_the_plan_at_the_terminal(moot: Moot) -> None:
+    editor = moot.write("editor", '#!/bin/sh\nsed -i "s/the means of charges/the medians of age/" "$1"\n')
+    editor.chmod(0o755)
+    with moot.at_a_terminal("run", "research-group", columns=120, rows=50, EDITOR=str(editor)) as terminal:
+        terminal.then("[l]ater")
+        terminal.then(OPEN)
+        terminal.press(b"e\r")
+        terminal.then("this instead?")
+        terminal.press(b"y\r")
+        assert terminal.ended() == 0
+    said = one_line(" ".join(terminal.screen(50, 120)))
+    yes, no = (median(of_group("age", "smoker", name)) for name in ("yes", "no"))
+    assert f"of age between the groups of smoker is shown: the highest median is that of 'no': {no:.2f}" in said
+    assert f"the lowest that of 'yes': {yes:.2f}" in said
 
 
 def test_what_the_admin_says_when_rejecting_changes_the_program(moot: Moot) -> None:
