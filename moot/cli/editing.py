@@ -6,7 +6,6 @@ import asyncio
 import os
 import shlex
 import shutil
-import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import Protocol
 
 from moot.chats.errors import UserError
 
+STDERR = 2
 EDITORS = ("sensible-editor", "nano", "vim", "vi")
 """What is tried where neither $VISUAL nor $EDITOR says what to use."""
 _SUFFIXES = {"python": ".py", "sh": ".sh", "bash": ".sh", "shell": ".sh", "json": ".json", "markdown": ".md"}
@@ -85,12 +85,14 @@ async def edited(text: str, *, suffix: str = ".txt", ears: Ears | None = None) -
 
 
 async def run(command: list[str], ears: Ears | None = None) -> int:
-    """A program that has the terminal to itself, whatever stdout is; its exit code. Raises UserError."""
+    """A program that has the terminal to itself; its exit code. It draws on stderr: stdout may lead elsewhere. Raises
+    UserError.
+    """
     if ears is not None:
         ears.deaf = True
     try:
         try:
-            program = await asyncio.create_subprocess_exec(*command, stdin=sys.stdin, stdout=sys.stderr)
+            program = await asyncio.create_subprocess_exec(*command, stdout=STDERR)
         except OSError as error:
             raise UserError(f"{command[0]} cannot be started: {error.strerror}") from None
         try:
