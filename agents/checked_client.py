@@ -24,9 +24,9 @@ from autogen_core.tools import BaseTool, Tool, ToolSchema
 from pydantic import ValidationError
 
 from moot.agents.effects import SCOPE
-from moot.agents.errors import UnusableReply
+from moot.agents.errors import ModelFault, UnusableReply
 from moot.agents.situation import RUNTIME
-from moot.agents.typed_reply import ReplyForm, UnreadableReply
+from moot.agents.typed_reply import ReplyForm, UnreadableReply, problems_in
 
 WRONG_CALLS = 2
 """How often in a row a model is told that it called a tool wrongly; the next time its turn fails."""
@@ -57,21 +57,28 @@ class CheckedClient(ChatCompletionClient):
 
     async def create(self, messages: Sequence[LLMMessage], **options: Any) -> CreateResult:
         """One reply that can be used. The options are those of AutoGen's clients."""
-        self._tell()
-        sent = self._sent(options)
-        return await self._usable(messages, sent, await self._inner.create(messages, **sent))
+        *_, result = [item async for item in self.create_stream(messages, **options)]
+        assert isinstance(result, CreateResult)
+        return result
 
     async def create_stream(
         self, messages: Sequence[LLMMessage], **options: Any
     ) -> AsyncGenerator[str | CreateResult, None]:
         """The same, streamed. Of a typed reply there are no pieces: nobody reads JSON as it comes."""
         self._tell()
-        sent = self._sent(options)
-        async for item in self._inner.create_stream(messages, **sent):
-            if isinstance(item, CreateResult):
-                yield await self._usable(messages, sent, item)
-            elif self._form is None:
-                yield item
+        sent, said = self._sent(options), ""
+        try:
+            async for item in self._inner.create_stream(messages, **sent):
+                if isinstance(item, CreateResult):
+                    yield await self._usable(messages, sent, item)
+                    return
+                said += item
+                if self._form is None:
+                    yield item
+        except (ValueError, ModelFault) as error:
+            if "json_output" not in sent or (problem := _unread(error)) is None:
+                raise
+            yield await self._mended(messages, sent, said, problem)
 
     def _sent(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         """Beside tools the form is only asked for in words: some providers take no tools with it, others only tools
@@ -93,19 +100,30 @@ class CheckedClient(ChatCompletionClient):
             return _with(result, self._form.read(result.content))
         except UnreadableReply as unreadable:
             problem = str(unreadable)
-        again = await self._inner.create(self._repair(messages, result.content, problem), **_words_alone(options))
-        if not isinstance(again.content, str):
-            raise UnusableReply(f"{self._who} called a tool instead of giving its reply in its form ({problem})")
+        return await self._mended(messages, options, result.content, problem)
+
+    async def _mended(
+        self, messages: Sequence[LLMMessage], options: Mapping[str, Any], said: str, problem: str
+    ) -> CreateResult:
+        """The reply to what was wrong with the one before. Raises UnusableReply where that cannot be read either."""
+        assert self._form is not None
         try:
+            again = await self._inner.create(self._repair(messages, said, problem), **_words_alone(options))
+            if not isinstance(again.content, str):
+                raise UnusableReply(f"{self._who} called a tool instead of giving its reply in its form ({problem})")
             return _with(again, self._form.read(again.content))
-        except UnreadableReply as unreadable:
+        except (ValueError, ModelFault) as error:
+            problem = _unread(error) or ""
+            if not problem:
+                raise
             raise UnusableReply(
-                f"the reply of {self._who} is not in its form, also after it was told what was wrong: {unreadable}"
-            ) from unreadable
+                f"the reply of {self._who} is not in its form, also after it was told what was wrong: {problem}"
+            ) from error
 
     def _repair(self, messages: Sequence[LLMMessage], said: str, problem: str) -> list[LLMMessage]:
         told = UserMessage(content=_REPAIR.format(problem=problem), source=RUNTIME)
-        return [*messages, AssistantMessage(content=said, source=self._who), told]
+        before = [AssistantMessage(content=said, source=self._who)] if said else []
+        return [*messages, *before, told]
 
     def _check_calls(self, messages: Sequence[LLMMessage], tools: Tools, calls: Sequence[FunctionCall]) -> None:
         """The calls before were answered with what was wrong, as these will be, unless it was too often."""
@@ -174,6 +192,15 @@ class CheckedClient(ChatCompletionClient):
     def model_info(self) -> ModelInfo:
         """The wrapped client's."""
         return self._inner.model_info
+
+
+def _unread(error: Exception) -> str | None:
+    """What was wrong with a reply that could not be read; None where something else was wrong. OpenAI's library reads
+    replies that are asked for in a form itself, and keeps those that it cannot read.
+    """
+    if isinstance(error, ModelFault):
+        return problems_in(error.__cause__) if isinstance(error.__cause__, ValidationError) else None
+    return problems_in(error) if isinstance(error, ValidationError) else str(error)
 
 
 def _with(result: CreateResult, text: str) -> CreateResult:

@@ -95,7 +95,7 @@ class ReplyForm:
         try:
             self.kind.model_validate_json(found)
         except ValidationError as error:
-            raise UnreadableReply(_problems(error)) from error
+            raise UnreadableReply(problems_in(error)) from error
         return found
 
     def said(self, message: BaseChatMessage) -> BaseChatMessage:
@@ -152,7 +152,8 @@ def _words(value: object) -> str:
     return str(value)
 
 
-def _problems(error: ValidationError) -> str:
+def problems_in(error: ValidationError) -> str:
+    """What did not fit, in one line."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}".removeprefix(": ") for each in found[:_MOST]]
     more = f"; and {len(found) - _MOST} more" if len(found) > _MOST else ""
