@@ -99,6 +99,16 @@ def test_nothing_is_published_that_the_owner_withdraws(moot: Moot, reasons: tupl
     assert published(moot) == []
 
 
+def test_a_remark_from_outside_does_not_throw_the_writer_off(moot: Moot) -> None:
+    moot("run", "approval")
+    first = waiting(moot)
+    assert moot("say", first.run, "hurry up").code == 0
+    again = moot("inbox", "reject", first.run, first.id, "make it shorter")
+    assert again.code == 4, again.err
+    assert "Shorter, as the owner wants." in again.err
+    assert "no uploads and exports" in str(waiting(moot).payload)
+
+
 def test_what_the_owner_changes_is_what_is_published(moot: Moot) -> None:
     moot("run", "approval")
     asked = waiting(moot)

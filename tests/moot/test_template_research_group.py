@@ -84,6 +84,16 @@ def test_what_the_admin_says_when_rejecting_changes_the_program(moot: Moot) -> N
     assert f"the highest median is that of 'yes': {median(of_group('charges', 'smoker', 'yes')):.2f}" in done.out
 
 
+def test_a_remark_from_outside_does_not_throw_the_group_off_its_plan(moot: Moot) -> None:
+    moot("run", "research-group")
+    first = waiting(moot)
+    assert moot("say", first.run, "hurry up").code == 0
+    again = moot("inbox", "reject", first.run, first.id, "compare medians")
+    assert again.code == 4, again.err
+    assert "hurry up" in again.err
+    assert "Compare: the medians of charges" in str(waiting(moot).payload)
+
+
 def test_what_the_admin_makes_of_the_plan_is_what_is_done(moot: Moot) -> None:
     moot("run", "research-group")
     asked = waiting(moot)
@@ -126,12 +136,13 @@ def test_no_difference_is_said_to_be_none(moot: Moot) -> None:
 
 
 def test_another_table_gives_another_answer(moot: Moot) -> None:
-    table = moot.write("t.csv", "v;g\n" + "".join(f"{10 + n % 3};a\n{20 + n % 3};b\n" for n in range(8)) + "x;a\n")
-    sets = [f"inputs.file={table}", "inputs.value=v", "inputs.group=g"]
+    table = moot.write("t.csv", "it's;g\n" + "".join(f"{10 + n % 3};a\n{20 + n % 3};b\n" for n in range(8)) + "x;a\n")
+    sets = [f"inputs.file={table}", "inputs.value=it's", "inputs.group=g"]
     moot("run", "research-group", *(word for each in sets for word in ("--set", each)))
     asked = waiting(moot)
     done = moot("inbox", "approve", asked.run, asked.id)
     assert done.code == 0, done.err
+    assert done.out.startswith("Yes, it's differs between the groups of g: the highest mean is that of 'b': 20.88")
     assert "a spread of 10.00; p = 0.0010 over 17 rows (1 dropped)" in done.out
 
 
