@@ -29,6 +29,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from moot.agents.json_text import json_of
 from moot.agents.sendable import sendable
+from moot.agents.typed_reply import TypedReply
 
 _MESSAGE: TypeAdapter[LLMMessage] = TypeAdapter(LLMMessage)
 _ONLY_GROW = frozenset({
@@ -199,7 +200,7 @@ def _told(message: LLMMessage, said: BaseChatMessage) -> bool:
     return (
         type(message) is UserMessage
         and message.source == said.source
-        and getattr(said, "content", None) is message.content
+        and (said.text if isinstance(said, TypedReply) else getattr(said, "content", None)) is message.content
     )
 
 

@@ -13,6 +13,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -91,7 +92,8 @@ def _imported(name: str, path: Path, data: bytes) -> ModuleType:
     module.__file__ = str(path)
     sys.modules[private] = module  # dataclasses and pydantic look their module up while it runs
     try:
-        exec(compile(data, str(path), "exec"), module.__dict__)  # noqa: S102 - no stale bytecode, and none left behind
+        with redirect_stdout(sys.stderr):  # what is printed meanwhile is no result of a command
+            exec(compile(data, str(path), "exec"), module.__dict__)  # noqa: S102 - no stale bytecode, and none left
     except BaseException as error:
         del sys.modules[private]
         if not isinstance(error, Exception | SystemExit):
@@ -104,7 +106,8 @@ def _module(name: str, module: str) -> ModuleType:
     if not _MODULE.fullmatch(module):
         raise ToolError(f"{name!r} names no tool: expected FILE.py:NAME or MODULE:NAME")
     try:
-        return importlib.import_module(module)
+        with redirect_stdout(sys.stderr):
+            return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
             raise ToolError(f"{name}: there is no module {error.name!r}: it must be installed where moot is") from None

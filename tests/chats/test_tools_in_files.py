@@ -148,6 +148,13 @@ def test_a_file_is_run_once_for_each_content(folder: Path) -> None:
     assert (folder / "ran").read_text() == "x"
 
 
+def test_what_a_file_prints_while_it_is_loaded_is_no_result(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "tools.py").write_text(TOOLS + "\nprint('hello from the tools')\n")
+    load_chat(folder / "chat.yaml")
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "hello from the tools\n")
+
+
 def _tool(loaded: Loaded) -> list[str]:
     writer = loaded.chat.participants[0]
     assert isinstance(writer, Assistant)
