@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from moot.agents.assistant import Assistant, assistant
     from moot.agents.effects import idempotency_key
-    from moot.agents.errors import ModelError, PlaybookError, TapeError
+    from moot.agents.errors import ModelError, ModelFault, ModelRefused, PlaybookError, TapeError
     from moot.agents.executor import Executor, executor
+    from moot.agents.human import Human, human
     from moot.agents.models import ModelSpec
     from moot.agents.people import ask_approval, ask_person
     from moot.agents.prices import Price
@@ -35,24 +36,27 @@ if TYPE_CHECKING:
     from moot.chats.requests import Request
     from moot.chats.result import ResultSpec
     from moot.chats.run import Artifact, Run, open_run
+    from moot.chats.selector import Selector, selector
     from moot.chats.speakers import Choice, SpeakerPolicy, round_robin
     from moot.chats.sqlite_store import SqliteStore
     from moot.sandbox.docker import Docker
     from moot.sandbox.errors import SandboxError
     from moot.sandbox.execution import Execution
+    from moot.termination.decisions import approved_by, rejections
     from moot.termination.ledger import Ledger, Usage
     from moot.termination.limits import Limits
     from moot.termination.outcome import Outcome, Stop
-    from moot.termination.rules import Rule, code_succeeded, says, when
-    from moot.termination.transcript import Transcript, Turn
+    from moot.termination.rules import Rule, code_succeeded, says, spoke, when
+    from moot.termination.transcript import Aside, Transcript, Turn
 
 __version__ = "0.1.0"
 
 _WHERE = {
     "agents.assistant": ("Assistant", "assistant"),
     "agents.effects": ("idempotency_key",),
-    "agents.errors": ("ModelError", "PlaybookError", "TapeError"),
+    "agents.errors": ("ModelError", "ModelFault", "ModelRefused", "PlaybookError", "TapeError"),
     "agents.executor": ("Executor", "executor"),
+    "agents.human": ("Human", "human"),
     "agents.models": ("ModelSpec",),
     "agents.people": ("ask_approval", "ask_person"),
     "agents.prices": ("Price",),
@@ -73,21 +77,24 @@ _WHERE = {
     "chats.requests": ("Request",),
     "chats.result": ("ResultSpec",),
     "chats.run": ("Artifact", "Run", "open_run"),
+    "chats.selector": ("Selector", "selector"),
     "chats.speakers": ("Choice", "SpeakerPolicy", "round_robin"),
     "chats.sqlite_store": ("SqliteStore",),
     "sandbox.docker": ("Docker",),
     "sandbox.errors": ("SandboxError",),
     "sandbox.execution": ("Execution",),
+    "termination.decisions": ("approved_by", "rejections"),
     "termination.ledger": ("Ledger", "Usage"),
     "termination.limits": ("Limits",),
     "termination.outcome": ("Outcome", "Stop"),
-    "termination.rules": ("Rule", "code_succeeded", "says", "when"),
-    "termination.transcript": ("Transcript", "Turn"),
+    "termination.rules": ("Rule", "code_succeeded", "says", "spoke", "when"),
+    "termination.transcript": ("Aside", "Transcript", "Turn"),
 }
 _MODULE_OF = {name: f"moot.{module}" for module, names in _WHERE.items() for name in names}
 
 __all__ = [
     "Artifact",
+    "Aside",
     "Assistant",
     "Chat",
     "ChatError",
@@ -100,10 +107,13 @@ __all__ = [
     "Execution",
     "Executor",
     "Fenced",
+    "Human",
     "Ledger",
     "Limits",
     "MemoryStore",
     "ModelError",
+    "ModelFault",
+    "ModelRefused",
     "ModelSpec",
     "Outcome",
     "Pause",
@@ -116,6 +126,7 @@ __all__ = [
     "Run",
     "SandboxError",
     "Say",
+    "Selector",
     "SpeakerPolicy",
     "SpecError",
     "SqliteStore",
@@ -128,6 +139,7 @@ __all__ = [
     "Usage",
     "UserError",
     "__version__",
+    "approved_by",
     "ask_approval",
     "ask_person",
     "assistant",
@@ -136,16 +148,20 @@ __all__ = [
     "executor",
     "fork",
     "graph",
+    "human",
     "idempotency_key",
     "load_chat",
     "open_run",
     "post",
     "record",
+    "rejections",
     "replay",
     "replayed",
     "requests",
     "round_robin",
     "says",
+    "selector",
+    "spoke",
     "watch",
     "when",
 ]
