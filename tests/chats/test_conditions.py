@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 from autogen_agentchat.messages import TextMessage
 
-from moot.chats.conditions import And, Contains, ExitCode, Not, Or, Says, TimedOut, parse_condition
+from moot.chats.conditions import (
+    And,
+    Contains,
+    Decided,
+    ExitCode,
+    Not,
+    Or,
+    Says,
+    TimedOut,
+    about_people,
+    parse_condition,
+)
 from moot.chats.edge_tokens import EdgeSyntaxError
 from moot.termination.transcript import CodeRun, Turn
 
@@ -21,6 +32,8 @@ def turn(text: str = "", *exit_codes: int, timed_out: bool = False) -> Turn:
         ("exit_code != 0", ExitCode("!=", 0)),
         ("exit_code == -1", ExitCode("==", -1)),
         ("timed_out", TimedOut()),
+        ("approved", Decided("approved")),
+        ("not rejected or approved", Or((Not(Decided("rejected")), Decided("approved")))),
         ('says "REDO:"', Says("REDO:")),
         ("says 'it\\'s'", Says("it's")),
         ('contains "a \\"b\\" \\\\"', Contains('a "b" \\')),
@@ -69,6 +82,29 @@ def test_texts_are_looked_for_as_they_stand() -> None:
     assert parse_condition('says "a.b*"').holds(turn("a.b* and more"))
     assert not parse_condition('says "a.b*"').holds(turn("axbbb"))
     assert parse_condition('contains "(?"').holds(turn("what (? is this"))
+
+
+@pytest.mark.parametrize(
+    ("decided", "holding", "fact"),
+    [
+        ("approve", "approved", "it was approved"),
+        ("edit", "approved", "it was approved"),
+        ("reject", "rejected", "it was rejected"),
+        ("respond", "", "nothing was decided"),
+        ("", "", "nothing was decided"),
+    ],
+)
+def test_what_a_person_decided_is_no_matter_of_words(decided: str, holding: str, fact: str) -> None:
+    metadata = {"decision": decided} if decided else {}
+    said = Turn(1, 1, "owner", TextMessage(content="APPROVED\nREJECTED", source="owner", metadata=metadata))
+    held = [text for text in ("approved", "rejected") if parse_condition(text).holds(said)]
+    assert held == ([holding] if holding else [])
+    assert parse_condition("approved").fact(said) == fact
+
+
+def test_a_condition_knows_whether_it_is_about_people() -> None:
+    assert about_people(parse_condition('says "x" and (timed_out or not rejected)'))
+    assert not about_people(parse_condition('says "approved" and (timed_out or not contains "rejected")'))
 
 
 def test_timed_out_is_about_any_block_of_the_turn() -> None:

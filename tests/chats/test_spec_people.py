@@ -18,6 +18,7 @@ from moot.chats.spec import load_chat_file
 from moot.chats.verify import verify_run
 from moot.cli.planned import asks_people
 from moot.termination.outcome import Outcome
+from moot.termination.rules import AnyOf
 from tests.fakes import lines
 
 GOOD = """\
@@ -94,6 +95,7 @@ def test_people_and_approvals_are_built_as_they_are_written(folder: Path) -> Non
         assert (runner.approve, runner.approval) == ("first", Approval("owner", ("approve", "reject")))
         plain = Approval("anyone", ("approve", "edit", "reject"))
         assert dict(made.tools.approvals) == {"publish": Approval("boss", ("approve", "edit", "reject")), "*": plain}
+        assert isinstance(made.stop, AnyOf)
         assert [(rule.id, rule.outcome) for rule in made.stop.rules] == [
             ("out", Outcome.GOAL), ("no", Outcome.REJECTED), ("both", Outcome.GOAL),
         ]  # fmt: skip

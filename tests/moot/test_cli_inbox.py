@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,11 +18,12 @@ from moot.chats.sqlite_store import SqliteStore
 from moot.cli.inbox import Decided, decide
 from moot.termination.limits import Limits
 from moot.termination.outcome import Outcome
+from tests.moot.conftest import Done
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.moot.conftest import Done, Moot
+    from tests.moot.conftest import Moot
 
 PROGRAM = r'''
 import asyncio, sys
@@ -200,6 +202,54 @@ def test_a_tool_is_asked_about_with_its_arguments(moot: Moot, verb: list[str], t
     assert moot("inbox", word, name, "q1", *more).code == 0
     go_on(moot, "tool", name)
     assert told in moot("export", name, "--format", "jsonl").out
+
+
+EDITED = '{"to": "eve"}'
+
+
+def piped(moot: Moot, stdin: str, *args: str, **env: str) -> Done:
+    """With that on stdin, and no terminal."""
+    done = subprocess.run(
+        moot.command(*args), cwd=moot.folder, env={**moot.env, **env}, input=stdin.encode(), capture_output=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.mark.parametrize("how", ["--text", "--file", "stdin", "editor"])
+def test_a_call_is_edited_from_wherever_the_text_comes(moot: Moot, how: str) -> None:
+    name = ask(moot, "tool")
+    given: dict[str, list[str]] = {
+        "--text": ["--text", EDITED], "--file": ["--file", "better.json"], "stdin": ["--text", "-"], "editor": [],
+    }  # fmt: skip
+    moot.write("better.json", EDITED)
+    moot.write("editor.sh", "#!/bin/sh\ncp better.json $1\n").chmod(0o700)
+    editor = str(moot.folder / "editor.sh")
+    edit = ("inbox", "edit", name, "q1", *given[how], "--by", "ann", "--json")
+    done = piped(moot, EDITED if how == "stdin" else "", *edit, EDITOR=editor, VISUAL="")
+    assert done.code == 0, done.err
+    assert (done.json["decision"], done.json["edited"], done.json["by"]) == ("edit", EDITED, "ann")
+    shown = moot("inbox", "show", name, "q1").err
+    assert "edited and approved by ann" in shown
+    go_on(moot, "tool", name)
+    journal = moot("export", name, "--format", "jsonl").out
+    assert "sent to eve" in journal
+    assert "sent to bob" not in journal
+
+
+def test_an_edit_that_is_none_is_refused_in_one_line(moot: Moot) -> None:
+    name = ask(moot, "tool")
+    edit = ("inbox", "edit", name, "q1")
+    assert "does not fit: it is not JSON" in refused(moot(*edit, "--text", "to: eve"))
+    assert "give --text or --file, not both" in refused(moot(*edit, "--text", "x", "--file", "people.py"))
+    assert "there is no terminal to edit at" in refused(piped(moot, "", *edit, EDITOR="", VISUAL=""))
+    assert "q1 is not edited: nothing was changed" in refused(moot(*edit, EDITOR="true", VISUAL=""))
+    assert "is not edited: false ended with 1" in refused(moot(*edit, EDITOR="false", VISUAL=""))
+    assert len(moot("inbox", "list", "--json").json) == 1
+    assert moot("inbox", "approve", name, "q1", "--by", "ann").code == 0
+    assert "q1 was decided already: approved by ann" in refused(moot(*edit, EDITOR="true", VISUAL=""))
+    asked = ask(moot, "input")
+    assert "q1 takes respond, not edit" in refused(moot("inbox", "edit", asked, "q1", EDITOR="true", VISUAL=""))
 
 
 def test_the_newest_question_of_all_runs_comes_first_and_columns_are_left_out_rather_than_squeezed(moot: Moot) -> None:
