@@ -39,11 +39,23 @@ def files(folder: str) -> list[Path]:
     return [file for file in sorted((ROOT / folder).rglob("*.py")) if "__pycache__" not in file.parts]
 
 
+def is_a_users(file: Path) -> bool:
+    """Whether it is copied to users by `moot init`, and nothing of Moot imports it."""
+    return file.parent.parent == ROOT / "chats" / "templates"
+
+
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_a_room_imports_only_the_rooms_below_it(room: str) -> None:
     assert files(room), f"{room} is empty"
-    wrong = {str(file.relative_to(ROOT)): rooms_of(file.read_text()) - MAY_IMPORT[room] for file in files(room)}
+    own = [file for file in files(room) if not is_a_users(file)]
+    wrong = {str(file.relative_to(ROOT)): rooms_of(file.read_text()) - MAY_IMPORT[room] for file in own}
     assert {file: names for file, names in wrong.items() if names} == {}
+
+
+def test_what_comes_with_a_template_imports_what_users_may() -> None:
+    theirs = [file for file in files("chats") if is_a_users(file)]
+    assert theirs
+    assert {name for file in theirs for name in rooms_of(file.read_text())} == {"moot"}
 
 
 def test_an_import_hidden_in_a_function_is_seen() -> None:

@@ -160,6 +160,12 @@ def test_a_folder_that_leads_out_is_refused_by_the_tool(moot: Moot) -> None:
     assert not (moot.folder.parent / "elsewhere").exists()
 
 
+def test_a_limit_ends_it_before_anybody_is_asked_and_nothing_is_published(moot: Moot) -> None:
+    done = moot("run", "approval", "--rounds", "1")
+    assert (done.code, done.out, published(moot)) == (3, "", [])
+    assert "(rule limits.rounds, turn 4)" in one_line(done.err)
+
+
 def test_another_task_is_refused_and_nobody_is_asked(moot: Moot) -> None:
     done = moot("run", "approval", "Write a poem and publish it.")
     assert (done.code, done.out) == (1, "")

@@ -59,6 +59,17 @@ def test_more_rounds_bring_another_verdict(moot: Moot, rounds: str, turn: int, w
     assert done.out.startswith(f"VERDICT: {verdict}\n")
 
 
+def test_a_verdict_may_be_kept_as_json(moot: Moot) -> None:
+    chat = kept(moot, "debate", moot.folder / "mine")
+    text = chat.read_text()
+    start, end = text.index("      says: |"), text.index('    description: "Decides the motion')
+    chat.write_text(text[:start] + text[end:])
+    done = moot("run", "mine")
+    assert done.code == 0, done.err
+    assert done.json["decision"] == "adopt"
+    assert list(done.json) == ["decision", "reasons", "confidence", "minority_report"]
+
+
 @pytest.mark.parametrize(
     ("motion", "verdict"),
     [
