@@ -100,7 +100,7 @@ def _had(name: str, said: Mapping[str, str]) -> HadTool:
         one = _found(name, said)
         tool = one.then(as_tool)
     except ToolError as error:
-        raise UserError(f"a tool of this chat cannot be had any more: {error}") from error
+        raise UserError(f"a tool of this chat cannot be had any more: {error}; put it back to go on") from error
     changed = f"{one.path}, from which the tool {name} comes, has changed since the run began"
     return HadTool(tool, changed if one.digest != said.get("digest", "") else "")
 
