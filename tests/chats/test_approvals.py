@@ -1,6 +1,7 @@
 """What must be approved before it is done: blocks of code and calls of tools, as they are shown or edited."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from moot.agents.tool_policy import EVERY, ToolPolicy
 from moot.chats import event_types as ev
 from moot.chats.chat import Chat
 from moot.chats.errors import UserError
+from moot.chats.fork import fork
 from moot.chats.graph import graph
 from moot.chats.memory_store import MemoryStore
 from moot.chats.requests import Request
@@ -50,6 +52,14 @@ class Ran:
             return Execution(exit_code=0, stdout=f"ran {code}\n")
 
         return Fake(answer)
+
+
+@dataclass(frozen=True)
+class Pictured(Fake):
+    """A sandbox that says which image it is made from."""
+
+    _: KW_ONLY
+    image: str = ""
 
 
 def coding(ran: Ran, *says: str, approve: When = "always", turns: int = 0, **more: Any) -> Chat:
@@ -181,6 +191,37 @@ async def test_what_one_executor_was_let_another_is_not() -> None:
 
     run = await answered(make, [("approve", "", ""), ("approve", "", "")])
     assert (run.status, ran.codes) == ("finished", ["1\n", "1\n", "2\n", "2\n"])
+
+
+async def test_an_approval_is_void_where_the_code_would_run_in_another_image() -> None:
+    ran, store = Ran(), MemoryStore()
+
+    def make(image: str) -> Chat:
+        executor = Executor(name="runner", sandbox=Pictured(ran.sandbox().answer, image=image), approve="always")
+        return Chat([Scripted("coder", lambda n, m: block("1")), executor], limits=Limits(turns=2))
+
+    run = await make("old:1").run("go", store=store)
+    await run.decide("q1", "approve", by="ann")
+    run = await (await open_run(run.id, chat=make("new:1"), store=store)).finish()
+    assert (run.status, ran.codes) == ("waiting", [])
+    assert [(request.id, request.payload["image"]) for request in run.requests] == [("q2", "new:1")]
+    await run.decide("q2", "approve", by="ann")
+    run = await (await open_run(run.id, chat=make("new:1"), store=store)).finish()
+    assert (run.status, ran.codes) == ("finished", ["1\n"])
+    assert await verify_run(store, run.id) == []
+
+
+async def test_what_was_let_run_is_known_in_a_fork() -> None:
+    ran, store = Ran(), MemoryStore()
+
+    def make() -> Chat:
+        return coding(ran, block("1"), block("2"), approve="first")
+
+    run = await answered(make, [("approve", "", "")], store)
+    assert (run.status, ran.codes) == ("finished", ["1\n", "2\n"])
+    name = await fork(run.id, turn=2, chat=make(), store=store)
+    forked = await (await open_run(name, chat=make(), store=store)).finish()
+    assert (forked.status, ran.codes) == ("finished", ["1\n", "2\n", "2\n"])
 
 
 async def test_nobody_is_asked_about_code_that_cannot_run() -> None:

@@ -1,6 +1,7 @@
 """People at the table: their turn is a durable question, and what they decide is a fact that no words can forge."""
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from moot.chats.memory_store import MemoryStore
 from moot.chats.outside import post, requests
 from moot.chats.requests import Request
 from moot.chats.run import Run, open_run
+from moot.chats.selector import selector
 from moot.chats.verify import verify_run
 from moot.termination.decisions import approved_by, rejections
 from moot.termination.limits import Limits
@@ -258,6 +260,25 @@ async def test_a_chat_with_people_survives_a_crash_anywhere() -> None:
     report = await crash_everywhere(make, "go", answer=answer)
     report.check()
     assert len(report.points) >= 20
+
+
+async def test_people_side_by_side_survive_a_crash_anywhere() -> None:
+    def make() -> Chat:
+        agent = AssistantAgent("a", FakeModel(["a 1", "a 2"]))
+        return Chat([human("ann"), agent, human("bob")], speakers=steps("ann a bob", "a"), limits=Limits(turns=9))
+
+    report = await crash_everywhere(make, "go", answer=lambda asked: Decision("respond", f"I am {asked.ask}"))
+    report.check()
+
+
+async def test_a_model_may_pick_a_person() -> None:
+    picks = FakeModel([json.dumps({"next": name, "reason": "it is their turn"}) for name in ("a", "owner", "a")])
+
+    def chat() -> Chat:
+        return Chat([human("owner"), Scripted("a")], speakers=selector(picks), limits=Limits(turns=3))
+
+    run = await answered(chat, [("respond", "hello", "")], MemoryStore())
+    assert lines(run) == ["a: a 1", "owner: hello", "a: a 2"]
 
 
 async def test_agents_of_autogen_hear_what_was_decided() -> None:
