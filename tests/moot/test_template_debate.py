@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,6 +69,28 @@ def test_a_verdict_may_be_kept_as_json(moot: Moot) -> None:
     assert done.code == 0, done.err
     assert done.json["decision"] == "adopt"
     assert list(done.json) == ["decision", "reasons", "confidence", "minority_report"]
+
+
+def blind(moot: Moot) -> Path:
+    """A copy with the other way to speak that its file tells of."""
+    chat = kept(moot, "debate", moot.folder / "blind")
+    text = chat.read_text()
+    start, end = text.index("speakers:\n  selector:"), text.index("# speakers:")
+    rest = text[end:].splitlines(keepends=True)
+    chat.write_text(text[:start] + "".join(line.removeprefix("# ") for line in rest[:4]) + "".join(rest[4:]))
+    return chat
+
+
+def test_both_may_open_without_seeing_each_other_and_no_model_picks(moot: Moot) -> None:
+    blind(moot)
+    planned = moot("plan", "blind")
+    assert 'proposer, critic -> proposer, critic when says "Opening:"' in planned.out, planned.err
+    done = moot("run", "blind")
+    assert done.code == 0, done.err
+    assert done.out.startswith("VERDICT: adopt (confidence 0.6)\n")
+    assert "next: proposer, critic  because proposer opens" in done.err
+    assert "(rule verdict, turn 5)" in one_line(done.err)
+    assert "select" not in moot("run", "blind", "--json").json["usage"]["by_participant"]
 
 
 @pytest.mark.parametrize(
@@ -165,6 +188,23 @@ def test_a_model_over_http_picks_argues_and_judges(moot: Moot, scripted_models: 
     assert [text in str(judged[0]) for text in ("Opening: for.", "Opening: against.")] == [True, True]
     (asked,) = (body for body in scripted_models.asked if "You are judge," in str(body["messages"][0]))
     assert '"minority_report"' in json.dumps(asked).replace("\\", ""), "the model is told the form of a verdict"
+
+
+def test_openings_over_http_are_blind(moot: Moot, scripted_models: ScriptedModels) -> None:
+    over_http(blind(moot), scripted_models.openai_url)
+    scripted_models.script(
+        Say("Opening: for.", to="You are proposer,"),
+        Say("Rebuttal: for, still.", to="You are proposer,"),
+        Say("Opening: against.", to="You are critic,"),
+        Say("Rebuttal: against, still.", to="You are critic,"),
+        Say(json.dumps(VERDICT), to="You are judge,"),
+    )
+    done = moot("run", "blind")
+    assert done.code == 0, done.err
+    requests = [dict(body) for body in scripted_models.asked]
+    opened, rebutted = asked_of(requests, "critic")
+    assert ("Opening: for." in str(opened), "Opening: for." in str(rebutted)) == (False, True)
+    assert "for, still" not in str(rebutted)
 
 
 def test_a_verdict_that_does_not_parse_is_asked_for_once_more(moot: Moot, scripted_models: ScriptedModels) -> None:
