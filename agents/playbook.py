@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -108,9 +108,18 @@ class Playbook:
             parts[name] = Part(name, tuple(_rules(file, form, name, rules)), form.task)
         return cls(form.name, parts, text, origin)
 
-    def error(self, part: str, rule: int, call: int, message: str) -> PlaybookError:
-        """An error about a call of a rule, with its place."""
-        return PlaybookFile(self.text, self.origin).error(("parts", part, rule, "call", call, "tool"), message)
+    def check_calls(self, part: str, offered: Collection[str], rules: Iterable[int] | None = None) -> None:
+        """Raises PlaybookError, with its place, for a rule that calls a tool which is not offered to who plays the
+        part. `rules` are those that are looked at, from 0; all unless given.
+        """
+        told = self.part(part).rules
+        for index in range(len(told)) if rules is None else rules:
+            for number, (tool, _) in enumerate(told[index].call):
+                if tool not in offered:
+                    has = f"it has: {', '.join(sorted(offered))}" if offered else "it has no tools"
+                    message = f"the participant that plays '{part}' has no tool '{tool}'{nearest(tool, offered)}; {has}"
+                    where = ("parts", part, index, "call", number, "tool")
+                    raise PlaybookFile(self.text, self.origin).error(where, message)
 
     def part(self, name: str) -> Part:
         """One participant's script; `PlaybookError` where there is none of that name."""

@@ -23,7 +23,6 @@ from typing_extensions import override
 from moot.agents.offline_client import CHARACTERS_PER_TOKEN, MOST_PIECES, OfflineClient, breathe
 from moot.agents.playbook import Playbook
 from moot.agents.playbook_answer import Calls
-from moot.agents.playbook_file import nearest
 from moot.agents.situation import Situation
 
 _WORD = re.compile(r"\S+\s*|\s+")
@@ -128,12 +127,7 @@ class PlaybookClient(OfflineClient, Component[PlaybookClientConfig]):
 
     def _calls(self, calls: Calls, tools: Sequence[Tool | ToolSchema]) -> list[FunctionCall]:
         offered = [tool["name"] if isinstance(tool, dict) else tool.name for tool in tools]
-        for number, use in enumerate(calls.made):
-            if use.tool not in offered:
-                has = f"; it has: {', '.join(offered)}" if offered else "; it has no tools"
-                message = f"the participant that plays '{self._part.name}' has no tool '{use.tool}'"
-                hint = nearest(use.tool, offered)
-                raise self._playbook.error(self._part.name, calls.rule, number, f"{message}{hint}{has}")
+        self._playbook.check_calls(self._part.name, offered, [calls.rule])
         return [FunctionCall(use.id, json.dumps(use.arguments, ensure_ascii=False), use.tool) for use in calls.made]
 
     def _to_config(self) -> PlaybookClientConfig:

@@ -18,6 +18,7 @@ from moot.agents.prices import Price
 from moot.agents.replay_client import ReplayClient
 from moot.agents.tape import Tape
 from moot.agents.tape_client import record
+from moot.agents.tools import names_of
 from moot.chats.chat import Chat, Participant
 from moot.chats.chat_file import (
     AssistantEntry,
@@ -79,13 +80,16 @@ def load_chat(
     if spec.chat.task is None:
         raise UserError(f"{path} has no task, and none was given: name one on the command line or in the file")
     base = spec.base_dir or Path.cwd()
-    texts = _playbooks(spec, lambda name: find_playbook_from(base, name))
+    played = _playbooks(spec, lambda name: find_playbook_from(base, name))
+    texts = {name: playbook.text for name, playbook in played.items()}
     source: dict[str, object] = {"resolved": spec.to_json(), "playbooks": texts, "sandbox": sandbox}
     if tapes := kept_tapes(spec.chat, base):
         source["tapes"] = tapes
     if tools := kept_tools(spec.chat, base):
         source["tools"] = tools
-    return Loaded(_chat(spec, texts, source), spec.chat.task, spec)
+    chat = _chat(spec, texts, source)
+    _check_played(chat, played)
+    return Loaded(chat, spec.chat.task, spec)
 
 
 def chat_from_source(source: Mapping[str, object]) -> Chat:
@@ -230,9 +234,9 @@ def _without_own_models(spec: ResolvedSpec) -> ResolvedSpec:
     return replace(spec, chat=spec.chat.model_copy(update=changed))
 
 
-def _playbooks(spec: ResolvedSpec, find: Playbooks) -> dict[str, str]:
-    """The text of every playbook that is played, checked to have the parts that play it."""
-    texts: dict[str, str] = {}
+def _playbooks(spec: ResolvedSpec, find: Playbooks) -> dict[str, Playbook]:
+    """Every playbook that is played, checked to have the parts that play it."""
+    played: dict[str, Playbook] = {}
     for asking in models_named(spec.chat):
         if not isinstance(asking.model, str) or not asking.model.startswith(SCRIPTED):
             continue
@@ -242,5 +246,20 @@ def _playbooks(spec: ResolvedSpec, find: Playbooks) -> dict[str, str]:
             playbook.part(part or asking.part)
         except PlaybookError as error:
             raise PlaybookError(f"{asking.who}: {error}") from None
-        texts[file] = playbook.text
-    return texts
+        played[file] = playbook
+    return played
+
+
+def _check_played(chat: Chat, played: Mapping[str, Playbook]) -> None:
+    """A script calls only tools that who plays it has."""
+    for one in chat.participants:
+        model = (one.model or chat.model) if isinstance(one, Assistant) else None
+        if not isinstance(one, Assistant) or not isinstance(model, str) or not model.startswith(SCRIPTED):
+            continue
+        file, _, part = model.removeprefix(SCRIPTED).partition("#")
+        offered = names_of(one.tools)
+        if offered is not None:
+            try:
+                played[file].check_calls(part or one.part or one.name, offered)
+            except PlaybookError as error:
+                raise PlaybookError(f"participant {one.name!r}: {error}") from None

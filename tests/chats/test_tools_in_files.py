@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from moot.agents.assistant import Assistant
+from moot.agents.errors import PlaybookError
 from moot.agents.playbook import Playbook
 from moot.agents.typed_reply import TypedReply
 from moot.chats.build import Loaded, load_chat
@@ -278,6 +279,16 @@ async def test_a_file_that_is_gone_is_said_before_anything_is_done(folder: Path,
         await open_run(name, store=store)
     assert await verify_run(store, name) == []
     await store.close()
+
+
+def test_a_script_that_calls_a_tool_nobody_gave_it_is_refused_with_its_place(folder: Path) -> None:
+    (folder / "playbook.yaml").write_text(BOOK.replace("tool: publish, with", "tool: pubish, with"))
+    with pytest.raises(PlaybookError) as raised:
+        load_chat(folder / "chat.yaml")
+    assert str(raised.value) == (
+        f"participant 'writer': {folder}/playbook.yaml:9:15: parts.writer[1].call[0].tool: the participant that plays "
+        "'writer' has no tool 'pubish' (did you mean 'publish'?); it has: count, look, publish"
+    )
 
 
 def test_the_form_of_a_chat_file_is_the_same_after_it_was_kept(folder: Path) -> None:
