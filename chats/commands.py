@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from moot.agents.json_text import whole_characters
 from moot.agents.questions import Verdict
+
+Words = Annotated[str, AfterValidator(whole_characters)]
+"""What a person writes: a half of a character, as file names and pasted text bring them, could not be stored."""
 
 
 class Ask(BaseModel):
     """A command and who gave it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    by: str = ""
+    by: Words = ""
 
 
 class Say(Ask):
     """Say something to everybody, or to the participants in `to`, before the next turn."""
 
     do: Literal["say"] = "say"
-    text: str
+    text: Words
     to: tuple[str, ...] | None = None
 
 
@@ -35,7 +39,7 @@ class End(Ask):
     """End the run for good, as `stopped`: after the turns that are under way, or `now`."""
 
     do: Literal["stop"] = "stop"
-    reason: str = ""
+    reason: Words = ""
     now: bool = False
 
 
@@ -47,8 +51,8 @@ class Decide(Ask):
     do: Literal["decide"] = "decide"
     request: str
     decision: Verdict
-    text: str = ""
-    edited: str = ""
+    text: Words = ""
+    edited: Words = ""
     digest: str
 
 

@@ -31,6 +31,7 @@ from moot.chats.spec_words import findings
 from moot.chats.tapes import kept_tapes
 from moot.chats.templates import find_playbook_from
 from moot.chats.yaml_source import Source, YamlValue
+from moot.termination.transcript import APPROVED, DECISION
 
 _OWN = ""
 """The context of the participant itself, beside those of agents that are its tools."""
@@ -247,16 +248,22 @@ def _respoken(added: Sequence[object], said: Mapping[str, object], spoken: Assis
 
 
 def reworded(message: object, text: str) -> object:
-    """A message of the same kind and sender with another text; one whose content is no text becomes a plain one."""
+    """A message of the same kind and sender with another text; one whose content is no text becomes a plain one. A
+    person's approval does not pass to words that they have not seen.
+    """
     if isinstance(message, BaseChatMessage):
         if isinstance(getattr(message, "content", None), str):
-            return message.model_copy(update={"content": text})
+            return message.model_copy(update={"content": text, "metadata": _unapproved(message.metadata)})
         return TextMessage(content=text, source=message.source)
     if not isinstance(message, dict):
         raise UserError("what was said is no message: its journal is damaged")
     if isinstance(message.get("content"), str):
-        return {**message, "content": text}
+        return {**message, "content": text, "metadata": _unapproved(message.get("metadata", {}))}
     return TextMessage(content=text, source=str(message.get("source", ""))).model_dump(mode="json")
+
+
+def _unapproved(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in metadata.items() if key != DECISION or value not in APPROVED}
 
 
 def _content(result: object) -> object:
