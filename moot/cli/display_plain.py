@@ -11,6 +11,7 @@ from moot.agents.blocks import Block as Program
 from moot.chats import event_types as ev
 from moot.chats.clean import clean_line
 from moot.chats.events import Draft, Event
+from moot.chats.requests import Request
 from moot.chats.story import Story, text_of
 from moot.chats.telling import Block, Telling
 from moot.cli import question_shown, shown
@@ -59,10 +60,17 @@ class PlainDisplay:
                 self._print_all(shown.inner(line) for line in inner)
             case ev.TurnFinished():
                 self._told(story.turns[event.turn], story)
-            case ev.RequestAsked(id=name) if self.asks:
-                self._print_all(question_shown.asked(story.asked[name].request, self.short))
+            case ev.RequestAsked(id=name):
+                self._asked(story.asked[name].request)
             case _:
                 pass
+
+    def _asked(self, request: Request) -> None:
+        """A question. A program that it shows needs not be shown again if it is not run, or edited."""
+        shown_in = str(request.payload.get("code", ""))
+        self._unrun = {code: kept for code, kept in self._unrun.items() if code.strip() not in shown_in}
+        if self.asks:
+            self._print_all(question_shown.asked(request, self.short))
 
     def _inner(self, event: Event, story: Story) -> list[str]:
         """What an inner event adds: nothing where another attempt repeats what was shown."""

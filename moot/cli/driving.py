@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """How a run is to be shown, where its files go, and who is asked what it asks people. `ask` None: whoever is at the
-    terminal, where there is one that shows the run.
+    terminal, where there is one that shows the run. Raises UserError where nobody is there who is to be asked.
     """
 
     display: Mode = Mode.AUTO
@@ -38,11 +38,13 @@ class Wanted:
     artifacts: Path | None = None
     ask: Ask | None = None
 
-    @property
-    def asks(self) -> Ask:
-        """Who is asked, as things are now. Raises UserError where nobody can be."""
+    def __post_init__(self) -> None:
         if self.ask is Ask.PROMPT and not can_ask():
             raise UserError("--ask prompt needs a terminal, as stdin and as stderr; --ask inbox leaves the run waiting")
+
+    @property
+    def asks(self) -> Ask:
+        """Who is asked, as things are now."""
         if self.ask is not None:
             return self.ask
         return Ask.PROMPT if self.display not in (Mode.NONE, Mode.JSONL) and can_ask() else Ask.INBOX

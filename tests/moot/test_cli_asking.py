@@ -346,3 +346,69 @@ def test_a_terminal_that_knows_no_unicode_is_asked_too(owned: Moot) -> None:
         terminal.press(b"a\r")
         assert terminal.ended() == 0
     assert terminal.seen.isascii()
+
+
+def test_code_is_shown_before_it_runs_and_what_an_editor_makes_of_it_runs_instead(owned: Moot) -> None:
+    owned.write(
+        "coding.yaml",
+        """
+version: 1
+name: coding
+task: "Compute."
+model: playbook:coding-play.yaml
+participants:
+  coder: {role: assistant, instructions: "One python block."}
+  runner: {role: executor, runs_code_from: [coder]}
+approvals: [{match: {kind: code}}]
+limits: {turns: 4}
+stop: [{id: ran, code_succeeded: true}]
+""",
+    )
+    owned.write(
+        "coding-play.yaml",
+        'version: 1\nname: coding\nparts:\n  coder:\n    - say: "```python\\nx = 6\\nprint(x * 7)\\n```"\n',
+    )
+    wrote = editor(owned, 'printf %s "$1" > path; sed -i s/7/8/ "$1"')
+    with owned.at_a_terminal("run", "coding.yaml", VISUAL=wrote) as terminal:
+        keys(terminal)
+        shown = terminal.text
+        choose(terminal, "e")
+        terminal.press(b"y\r")
+        assert terminal.ended() == 0
+    lines = terminal.screen()
+    assert "│ x = 6" in lines
+    assert re.search(r"\x1b\[[0-9;]*3[0-9]mx", shown) is None
+    assert re.search(r"\x1b\[[0-9;]*m6", shown), "the number has a colour of its own"
+    assert (owned.folder / "path").read_text().endswith(".py")
+    assert "   │ 48" in lines
+    assert not [line for line in lines if "not run" in line]
+
+
+def test_a_long_question_opens_in_the_pager(owned: Moot) -> None:
+    owned.write("owned-play.yaml", PLAY.replace("the first draft", "\\n".join(f"line {n}" for n in range(200))))
+    pager = owned.write("pager", '#!/bin/sh\ncp "$1" paged; kill -INT 0\n')
+    pager.chmod(0o755)
+    with owned.at_a_terminal("run", "owned.yaml", PAGER=str(pager)) as terminal:
+        terminal.then("200 lines: v shows all of it")
+        keys(terminal)
+        choose(terminal, "v")
+        terminal.press(b"a\r")
+        assert terminal.ended() == 0
+    paged = (owned.folder / "paged").read_text()
+    assert "│ line 199\n" in paged
+    assert "\x1b" not in paged
+
+
+def test_an_answer_can_be_begun_in_the_line_and_ended_in_an_editor(owned: Moot) -> None:
+    wrote = editor(owned, 'printf "\\nand more" >> "$1"')
+    with owned.at_a_terminal("run", "asked.yaml", "--turns", "2", VISUAL=wrote) as terminal:
+        terminal.then(OPEN)
+        terminal.press(b"begun")
+        terminal.then("begun")
+        terminal.press(b"\x18\x05")
+        terminal.then("and more")
+        terminal.press(b"\x0f")
+        terminal.then(OPEN)
+        terminal.press(b"!\r")
+        assert terminal.ended() == 3
+    assert owned("runs", "show", only(owned)["run"], "--turn", "2").out == "begun\nand more!\n"

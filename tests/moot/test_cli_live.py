@@ -132,3 +132,20 @@ def test_keys_that_are_pressed_meanwhile_do_not_fall_into_the_drawing(moot: Moot
         assert terminal.ended() == 0
         assert terminal.echoes()
     assert "ls -la" not in terminal.text
+
+
+@pytest.mark.parametrize("by", ["keys", "signal"])
+def test_the_terminal_is_given_back_however_a_run_is_left(moot: Moot, model: Model, by: str) -> None:
+    moot.write("slow.yaml", model.chat_file)
+    with moot.at_a_terminal("run", "slow.yaml") as terminal:
+        model.was_asked()
+        terminal.then("thinking")
+        if by == "keys":
+            terminal.press(b"\x03")
+            terminal.then("stopping after this turn")
+            terminal.press(b"\x03")
+        else:
+            terminal.popen.terminate()
+        assert terminal.ended() == 130
+        assert terminal.echoes()
+    assert terminal.text.rindex("\x1b[?25h") > terminal.text.rindex("\x1b[?25l")

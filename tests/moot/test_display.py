@@ -497,3 +497,14 @@ def test_what_cut_off_calls_may_have_cost_stands_beside_what_is_spent() -> None:
     assert spent(sure, Usage(output_tokens=4100, known_usd=0.04)) == (
         "1.2k tok · $0.01 (+ up to 4.1k tok, $0.04 of calls that were cut off)"
     )
+
+
+def test_a_program_that_a_question_showed_is_not_shown_again_when_another_one_runs() -> None:
+    journal = Journal(80, inputs={"runner": ("ann",)}, participants=("ann", "runner"))
+    journal.says("ann", "so:\n```python\nprint(6)\n```\n")
+    journal.begin("runner")
+    asked = {"id": "q1", "key": "ask-code/0", "kind": "code", "digest": "d", "payload": {"code": "print(6)"}}
+    journal.add(ev.RequestAsked.model_validate({**asked, "allow": ("edit",)}), journal.turn, "runner")
+    journal.end("runner", "exit code: 0")
+    assert journal.text.count("print(6)") == 1
+    assert "not run" not in journal.text
