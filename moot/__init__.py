@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from moot.agents.assistant import Assistant, assistant
     from moot.agents.effects import idempotency_key
-    from moot.agents.errors import ModelError, ModelFault, ModelRefused, PlaybookError, TapeError
+    from moot.agents.errors import ModelError, ModelFault, ModelRefused, PlaybookError, TapeError, UnusableReply
     from moot.agents.executor import Executor, executor
     from moot.agents.human import Human, human
     from moot.agents.models import ModelSpec
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from moot.agents.prices import Price
     from moot.agents.replay_client import replayed
     from moot.agents.tape_client import record
+    from moot.agents.tool_files import ToolError
     from moot.agents.tool_policy import ToolPolicy
+    from moot.agents.typed_reply import TypedReply
     from moot.chats.build import load_chat
     from moot.chats.chat import Chat
     from moot.chats.commands import Decide, End, Pause, Say
@@ -54,7 +56,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "agents.assistant": ("Assistant", "assistant"),
     "agents.effects": ("idempotency_key",),
-    "agents.errors": ("ModelError", "ModelFault", "ModelRefused", "PlaybookError", "TapeError"),
+    "agents.errors": ("ModelError", "ModelFault", "ModelRefused", "PlaybookError", "TapeError", "UnusableReply"),
     "agents.executor": ("Executor", "executor"),
     "agents.human": ("Human", "human"),
     "agents.models": ("ModelSpec",),
@@ -62,7 +64,9 @@ _WHERE = {
     "agents.prices": ("Price",),
     "agents.replay_client": ("replayed",),
     "agents.tape_client": ("record",),
+    "agents.tool_files": ("ToolError",),
     "agents.tool_policy": ("ToolPolicy",),
+    "agents.typed_reply": ("TypedReply",),
     "chats.build": ("load_chat",),
     "chats.chat": ("Chat",),
     "chats.commands": ("Decide", "End", "Pause", "Say"),
@@ -133,9 +137,12 @@ __all__ = [
     "Stop",
     "StoreError",
     "TapeError",
+    "ToolError",
     "ToolPolicy",
     "Transcript",
     "Turn",
+    "TypedReply",
+    "UnusableReply",
     "Usage",
     "UserError",
     "__version__",
