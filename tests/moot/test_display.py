@@ -500,7 +500,7 @@ def test_what_cut_off_calls_may_have_cost_stands_beside_what_is_spent() -> None:
 
 
 def test_a_program_that_a_question_showed_is_not_shown_again_when_another_one_runs() -> None:
-    journal = Journal(80, inputs={"runner": ("ann",)}, participants=("ann", "runner"))
+    journal = Journal(80, inputs={"runner": ()})
     journal.says("ann", "so:\n```python\nprint(6)\n```\n")
     journal.begin("runner")
     asked = {"id": "q1", "key": "ask-code/0", "kind": "code", "digest": "d", "payload": {"code": "print(6)"}}
