@@ -16,7 +16,7 @@ from moot.agents.edits import editable, fits, same
 from moot.agents.questions import Verdict
 from moot.chats.clean import clean, clean_line, shown_json
 from moot.chats.errors import UserError
-from moot.chats.notes import payload
+from moot.chats.notes import VERDICTS, payload
 from moot.chats.requests import Request
 from moot.chats.story import Story
 from moot.cli import question_shown
@@ -62,17 +62,20 @@ class Asked:
     place: str = ""
 
     @property
-    def before(self) -> str | None:
-        """What was last approved of whoever asks, of the same kind."""
-        now, found = self.request, None
+    def before(self) -> tuple[str, str] | None:
+        """What was last approved of whoever asks, of the same kind, and how that is called; where nothing was, what was
+        last decided.
+        """
+        now = self.request
+        decided, approved = None, None
         for asked in self.story.asked.values():
             made, one = asked.decided, asked.request
-            if made is not None and (one.kind, one.participant) == (now.kind, now.participant) and one.id != now.id:
-                if made.decision == "edit":
-                    found = made.edited
-                elif made.decision == "approve":
-                    found = payload(one)
-        return found
+            if made is None or (one.kind, one.participant) != (now.kind, now.participant) or one.id == now.id:
+                continue
+            decided = f"{clean_line(one.id, 40)}, which was {VERDICTS[made.decision]}", made.edited or payload(one)
+            if made.decision in ("approve", "edit"):
+                approved = decided
+        return approved or decided
 
 
 class Dialog:
@@ -256,9 +259,10 @@ class Dialog:
     def _differences(self) -> None:
         before = self._asked.before
         if before is None:
-            self._say("nothing of this kind was approved before")
+            self._say("nothing of this kind was decided before")
         else:
-            self._on.print(question_shown.difference(before, payload(self._request)))
+            self._say(f"compared with {before[0]}:")
+            self._on.print(question_shown.difference(before[1], payload(self._request)))
 
     def _say_keys(self) -> None:
         self._say("  ".join([words for verdict, words in KEYS.values() if verdict in self._request.allow] + self._more))
@@ -270,7 +274,7 @@ class Dialog:
     def _help(self) -> None:
         lines = [_HELP[verdict] for verdict, _ in KEYS.values() if verdict in self._request.allow]
         if self._asked.before is not None:
-            lines.append("d  what is different from what was last approved")
+            lines.append("d  what is different from what was last approved, or else decided")
         lines += ["v  all of it", "l  later: the run is left waiting (so do Ctrl-C and Ctrl-D)"]
         self._say("\n".join([*lines, "A key and Enter."]))
 

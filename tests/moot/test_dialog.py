@@ -158,9 +158,13 @@ async def test_what_is_different_from_what_was_last_approved_is_shown() -> None:
     decided, screen = await decide(request("code", code="one\nthree"), Keys(["d", "a"]), story)
     assert decided == Answer("approve")
     assert "[d]iff" in screen
+    assert "compared with q0, which was edited and approved:\n" in screen
     assert "│ -two\n│ +three" in screen
+    story.asked.pop("q0")
+    _, screen = await decide(request("code", code="one\nthree"), Keys(["d"]), story)
+    assert "compared with q1, which was rejected:\n" in screen
     _, screen = await decide(request("tool", tool="send", arguments={}), Keys(["d"]), story)
-    assert "nothing of this kind was approved before" in screen
+    assert "nothing of this kind was decided before" in screen
 
 
 class Everybody:
