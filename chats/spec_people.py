@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from moot.agents.approval import ANYONE
 from moot.chats.chat_file import ApprovalEntry, ApprovalMatch, AssistantEntry, HumanEntry, StopQuestion
 from moot.chats.errors import Problem, did_you_mean
 from moot.chats.yaml_source import YamlPath
@@ -59,7 +60,7 @@ def check_approvals(checking: Checking) -> Iterator[Problem]:
     """What is wrong with the rules that say what must be approved first."""
     for index, entry in enumerate(checking.chat.approvals):
         path: YamlPath = ("approvals", index)
-        if entry.ask != "anyone":
+        if entry.ask != ANYONE:
             yield from _check_asked(checking, entry.ask, (*path, "ask"))
         yield from _check_match(checking, entry.match, (*path, "match"))
         for place, verdict in enumerate(entry.allow):
@@ -68,6 +69,9 @@ def check_approvals(checking: Checking) -> Iterator[Problem]:
         if "approve" not in entry.allow and "edit" not in entry.allow:
             message = "nothing could ever be approved"
             yield checking.source.problem((*path, "allow"), message, "allow approve, edit, or both", at_key=True)
+        elif entry.match.first and "approve" not in entry.allow:
+            message = "first ends with an approval as it is, which is not allowed"
+            yield checking.source.problem((*path, "match", "first"), message, "allow approve", at_key=True)
         before = next((n for n, other in enumerate(checking.chat.approvals[:index]) if _covers(other, entry)), None)
         if before is not None:
             message = f"never asked for: the rule {before + 1} holds for all that this one matches"
@@ -83,7 +87,7 @@ def _covers(rule: ApprovalEntry, later: ApprovalEntry) -> bool:
 def _check_asked(checking: Checking, name: str, path: YamlPath) -> Iterator[Problem]:
     people = [one for one, who in checking.chat.participants.items() if isinstance(who, HumanEntry)]
     if name not in people and name not in checking.gone_participants:
-        known = ("anyone", *people)
+        known = (ANYONE, *people)
         hint = did_you_mean(name, known) or f"one of {', '.join(known)}"
         what = "no person" if name in checking.names else "nobody here"
         yield checking.source.problem(path, f"{name!r} is {what}: a person is a participant with role: human", hint)

@@ -161,6 +161,8 @@ async def test_a_run_of_a_chat_file_waits_for_its_people_and_ends_as_they_decide
          "14:5: approvals[2].match: never asked for: the rule 2 holds for all that this one matches"),
         ("[approve, reject]", "[reject]",
          "12:64: approvals[0].allow: nothing could ever be approved (allow approve, edit, or both)"),
+        ("[approve, reject]", "[edit, reject]",
+         "12:38: approvals[0].match.first: first ends with an approval as it is, which is not allowed (allow approve)"),
         ("[approve, reject]", "[approve, approve]", "12:81: approvals[0].allow[1]: approve is named twice"),
         ("writer -> owner", "writer -> owner when approved",
          "17:7: speakers.graph[0]: writer is no person, so that 'approved' says nothing about it "
