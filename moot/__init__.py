@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from moot.agents.approval import Approval
     from moot.agents.assistant import Assistant, assistant
     from moot.agents.effects import idempotency_key
     from moot.agents.errors import ModelError, ModelFault, ModelRefused, PlaybookError, TapeError, UnusableReply
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "agents.approval": ("Approval",),
     "agents.assistant": ("Assistant", "assistant"),
     "agents.effects": ("idempotency_key",),
     "agents.errors": ("ModelError", "ModelFault", "ModelRefused", "PlaybookError", "TapeError", "UnusableReply"),
@@ -97,6 +99,7 @@ _WHERE = {
 _MODULE_OF = {name: f"moot.{module}" for module, names in _WHERE.items() for name in names}
 
 __all__ = [
+    "Approval",
     "Artifact",
     "Aside",
     "Assistant",

@@ -5,8 +5,8 @@ import inspect
 import moot
 
 NAMES = """
-Artifact Aside Assistant Chat ChatError Choice Comparison Decide Docker Edits End Execution Executor Fenced Human
-Ledger Limits MemoryStore ModelError ModelFault ModelRefused ModelSpec Outcome Pause PlaybookError Price Replay
+Approval Artifact Aside Assistant Chat ChatError Choice Comparison Decide Docker Edits End Execution Executor Fenced
+Human Ledger Limits MemoryStore ModelError ModelFault ModelRefused ModelSpec Outcome Pause PlaybookError Price Replay
 Request ResultSpec Rule Run SandboxError Say Selector SpeakerPolicy SpecError SqliteStore Stop StoreError TapeError
 ToolError ToolPolicy Transcript Turn TypedReply UnusableReply Usage UserError __version__ approved_by ask_approval
 ask_person assistant code_succeeded compare executor fork graph human idempotency_key load_chat open_run post record
