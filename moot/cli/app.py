@@ -94,9 +94,7 @@ app.command(epilog="Example: moot plan chat.yaml --set inputs.x=weight", rich_he
 app.command(epilog="Example: moot schema > moot.schema.json", rich_help_panel=_WRITING)(chat_verbs.schema)
 app.command(epilog="Example: moot replay 1m7xb25vxcc --speed 4", rich_help_panel=_LOOKING)(replay_verb.replay)
 app.command(epilog="Example: moot compare 1m7xb25vxcc 1m7xb2q4r0k", rich_help_panel=_LOOKING)(compare_verb.compare)
-app.command(epilog="Example: moot export 1m7xb25vxcc -o run.html", rich_help_panel=_LOOKING)(
-    journal_verbs.export
-)
+app.command(epilog="Example: moot export 1m7xb25vxcc -o run.html", rich_help_panel=_LOOKING)(journal_verbs.export)
 app.command(epilog="Example: moot verify --all", rich_help_panel=_LOOKING)(journal_verbs.verify)
 app.command(epilog="Example: moot backup ~/moot-monday", rich_help_panel=_MACHINE)(keeping_verbs.backup)
 app.command(epilog="Example: moot doctor", rich_help_panel=_MACHINE)(doctor_verb.doctor)
