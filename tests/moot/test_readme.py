@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from moot import load_chat
+from moot.chats.edges import parse_edge
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -32,6 +33,13 @@ def fenced(language: str) -> list[str]:
 def answer(messages: list[dict[str, str]]) -> str:
     """What a sensible model would say in the README's chats: code if it is to write code, else a verdict."""
     told = str(messages[0]["content"])
+    if "You pick who speaks next" in told:
+        (eligible,) = re.findall(r"^may speak next: (.*)$", str(messages[-1]["content"]), re.MULTILINE)
+        spoken = re.findall(r"^- (\w+): \d+ turn", str(messages[-1]["content"]), re.MULTILINE)
+        fresh = [name for name in eligible.split(", ") if name not in spoken]
+        return json.dumps({"next": fresh[0], "reason": "has not spoken"})
+    if "You are judge" in told:
+        return json.dumps({"decision": "adopt", "reasons": [f"heard {len(messages) - 2} replies"]})
     if "python block" in told:
         return f"```python\n{PROGRAM}\n```"
     if "You are critic" in told or told.startswith("critic"):
@@ -46,14 +54,21 @@ class Answers(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         text, usage = answer(asked["messages"]), {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16}
         head = {"id": "x", "created": 1, "model": asked["model"]}
-        if asked.get("tools"):
-            called = {"name": asked["tools"][0]["function"]["name"], "arguments": '{"amount": 120}'}
+        if asked.get("tools") and asked["messages"][-1]["role"] != "tool":
+            called = {"name": asked["tools"][0]["function"]["name"], "arguments": '{"amount": 120, "city": "Oslo"}'}
             said = {
                 "role": "assistant",
                 "content": None,
                 "tool_calls": [{"id": "c1", "type": "function", "function": called}],
             }
             choice = {"index": 0, "finish_reason": "tool_calls", "message": said}
+            if asked.get("stream"):
+                said["tool_calls"][0]["index"] = 0
+                chunk = {**head, "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": said}]}
+                end = {**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}], "usage": usage}
+                body = "".join(f"data: {json.dumps(part)}\n\n" for part in (chunk, end))
+                self._send("text/event-stream", body + "data: [DONE]\n\n")
+                return
             self._send(
                 "application/json",
                 json.dumps({**head, "object": "chat.completion", "choices": [choice], "usage": usage}),
@@ -145,8 +160,13 @@ def test_the_sample_of_a_tool_with_side_effects_pays(environment: dict[str, str]
 
 
 def test_the_sample_that_asks_a_person_waits_and_goes_on(environment: dict[str, str], tmp_path: Path) -> None:
-    printed = execute(python_sample("UserProxyAgent"), environment, tmp_path).splitlines()
-    assert printed == ["waiting q1 {'prompt': 'Enter your response: '}", "Good."]
+    printed = execute(python_sample('human("owner")'), environment, tmp_path).splitlines()
+    assert printed == ["waiting q1 {'prompt': 'What do you say?'}", "Good."]
+
+
+def test_the_sample_of_a_typed_verdict_gives_the_judges_reasons(environment: dict[str, str], tmp_path: Path) -> None:
+    printed = execute(python_sample("class Verdict"), environment, tmp_path)
+    assert printed == "VERDICT: adopt ['heard 2 replies']\n"
 
 
 def test_the_sandbox_sample_keeps_variables_between_blocks(environment: dict[str, str], tmp_path: Path) -> None:
@@ -167,7 +187,7 @@ def test_the_sample_that_kills_a_chat_everywhere_finds_no_difference(
 
 
 def test_every_python_sample_is_tested_here() -> None:
-    assert len(fenced("python")) == 7
+    assert len(fenced("python")) == 8
 
 
 def test_the_chat_file_is_valid_and_runs(environment: dict[str, str], tmp_path: Path) -> None:
@@ -183,11 +203,32 @@ def test_the_chat_file_is_valid_and_runs(environment: dict[str, str], tmp_path: 
 
 
 def test_the_graph_sample_fits_the_chat_file(tmp_path: Path) -> None:
-    chat, graph = (yaml.safe_load(block) for block in fenced("yaml"))
+    chat, graph, _, _ = (yaml.safe_load(block) for block in fenced("yaml"))
     (tmp_path / "chat.yaml").write_text(yaml.safe_dump({**chat, **graph}, sort_keys=False))
     (tmp_path / "people.csv").write_text("age\n1\n")
     loaded = load_chat(tmp_path / "chat.yaml", sets={"inputs.file": str(tmp_path / "people.csv")})
     assert loaded.chat.names == ("coder", "executor", "checker")
+
+
+def test_the_samples_of_typed_replies_and_of_people_are_valid(tmp_path: Path) -> None:
+    _, _, reply, people = (yaml.safe_load(block) for block in fenced("yaml"))
+    judge = {"role": "assistant", "instructions": "Decide.", **reply}
+    participants = {
+        **people["participants"],
+        "judge": judge,
+        "executor": {"role": "executor", "runs_code_from": ["judge"]},
+    }
+    graph = [*people["speakers"]["graph"][:-1], "publisher -> judge", "judge -> executor", "executor -> writer"]
+    whole = {
+        "version": 1, "name": "notice", "task": "Tell everybody.", "model": "openai/gpt-5-mini",
+        **people, "participants": participants, "speakers": {"graph": graph}, "limits": {"turns": 9},
+    }  # fmt: skip
+    (tmp_path / "tools.py").write_text("def publish(text: str) -> str:\n    'Publish it.'\n    return text\n")
+    (tmp_path / "chat.yaml").write_text(yaml.safe_dump(whole, sort_keys=False))
+    loaded = load_chat(tmp_path / "chat.yaml")
+    assert loaded.chat.names == ("writer", "owner", "publisher", "judge", "executor")
+    for edge in people["speakers"]["graph"]:
+        parse_edge(edge)
 
 
 def test_the_readme_shows_what_the_demo_prints(environment: dict[str, str], tmp_path: Path) -> None:
