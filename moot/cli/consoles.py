@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from moot.chats.clean import clean, shown_json
@@ -44,6 +46,38 @@ def _width(stream: TextIO) -> int | None:
     return None
 
 
+class _Stderr(io.TextIOBase):
+    """Whatever stderr is at the moment: a live display puts itself in its place."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+
+_results: list[TextIO] = []
+"""Where results go while `stdout` is kept for them."""
+
+
+@contextlib.contextmanager
+def stdout_for_results() -> Iterator[None]:
+    """Inside, what tools of the user's print goes to stderr: stdout carries results and nothing else."""
+    _results.append(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(_Stderr()):
+            yield
+    finally:
+        _results.pop()
+
+
+def _stdout() -> TextIO:
+    return _results[-1] if _results else sys.stdout
+
+
 def say(text: str) -> None:
     """A line on stderr, made safe."""
     _write(sys.stderr, clean(text) + "\n")
@@ -51,17 +85,17 @@ def say(text: str) -> None:
 
 def result(text: str) -> None:
     """A text on stdout, made safe."""
-    _write(sys.stdout, clean(text).rstrip("\n") + "\n")
+    _write(_stdout(), clean(text).rstrip("\n") + "\n")
 
 
 def result_json(value: object) -> None:
     """One JSON value on stdout."""
-    _write(sys.stdout, shown_json(value) + "\n")
+    _write(_stdout(), shown_json(value) + "\n")
 
 
 def write(text: str) -> None:
     """A text on stdout that is safe already."""
-    _write(sys.stdout, text)
+    _write(_stdout(), text)
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -13,7 +13,7 @@ from moot.chats.clean import clean_line
 from moot.chats.errors import Fenced, StoreError, UserError
 from moot.cli import artifact_files
 from moot.cli.conduct import NO_PAST, Conducted, Conductor, Interrupts, Past
-from moot.cli.consoles import result, result_json, say
+from moot.cli.consoles import result, result_json, say, stdout_for_results
 from moot.cli.display import Display
 from moot.cli.exit_codes import ExitCode, exit_code
 from moot.cli.options import Ask, Mode
@@ -74,6 +74,10 @@ class Drive:
         """To its end, and the result on stdout. `past`: the events that need not be shown. A run that waits for a
         person goes on once they were asked here, with its `chat` where that cannot be rebuilt.
         """
+        with stdout_for_results():
+            return await self._conduct(begin, past, chat)
+
+    async def _conduct(self, begin: Callable[[], Awaitable[Run]], past: Past, chat: Chat | None) -> ExitCode:
         from moot.chats.run import open_run
 
         asks = self.wanted.asks
@@ -127,7 +131,7 @@ class Drive:
             self.display.notice(f"  to go on: moot resume {done.short}")
         elif finished is not None and finished.cause:
             self.display.notice(f"  once that is put right: moot resume {done.short}")
-        self.display.hint(f"moot export {done.short} --format md")
+        self.display.hint(f"moot export {done.short} -o run.html")
         if done.status == "finished" and story.count:
             self.display.hint(f"moot fork {done.short}@{story.count}")
         return code

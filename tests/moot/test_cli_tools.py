@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -85,3 +86,16 @@ def test_who_goes_on_without_the_file_is_told_which_one_it_is(moot: Moot) -> Non
     assert "put it back to go on" in done.err
     assert moot("verify", run).code == 0
     assert "VERDICT: right, 42" in moot("runs", "show", run).out
+
+
+def test_what_a_tool_prints_is_no_result(moot: Moot) -> None:
+    _laid_out(moot)
+    (moot.folder / "tools.py").write_text(
+        TOOLS.replace("    return sum", '    print("adding", numbers)\n    return sum')
+    )
+    done = moot("run", "chat.yaml", "--json")
+    assert done.json["result"] == "right, 42"
+    assert "adding [1, 2, 39]" in done.err
+    lines = moot("run", "chat.yaml", "--display", "jsonl")
+    assert "adding [1, 2, 39]" in lines.err
+    assert all(json.loads(line)["type"] for line in lines.out.splitlines())
