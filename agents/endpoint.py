@@ -73,4 +73,4 @@ def endpoint_of(client: ChatCompletionClient) -> Endpoint | None:
     model = deployment if kind == "azure" and deployment else created_with(inner).get("model")
     url = getattr(sdk, "base_url", None) or getattr(getattr(sdk, "_client", None), "base_url", "")
     key = getattr(sdk, "api_key", None)
-    return Endpoint(kind, str(model), bare_url(str(url)), key if isinstance(key, str) else "")
+    return Endpoint(kind, str(model), bare_url(str(url)), key.strip() if isinstance(key, str) else "")

@@ -12,6 +12,8 @@ from http.client import HTTPException
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
+from moot.agents.errors import ModelError
+
 PATIENCE_SECONDS = 2.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 USUAL_PORTS = {11434: "Ollama", 1234: "LM Studio", 8000: "vLLM", 8080: "llama.cpp", 4000: "LiteLLM", 30000: "SGLang"}
@@ -23,13 +25,20 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | bool | None"
 
 
 def ollama_url() -> str:
-    """Where Ollama is to be reached: the local one unless OLLAMA_HOST names another, read as Ollama reads it."""
+    """Where Ollama is to be reached: the local one unless OLLAMA_HOST names another, read as Ollama reads it.
+
+    Raises ModelError where that is no address.
+    """
     given = os.environ.get("OLLAMA_HOST", "").strip()
     scheme, has_scheme, rest = given.partition("://")
     if not has_scheme:
         scheme, rest = "http", given
-    parts = urlsplit(f"{scheme}://{rest}")
-    port = parts.port or (_USUAL.get(scheme, _OLLAMA_PORT) if has_scheme else _OLLAMA_PORT)
+    try:
+        parts = urlsplit(f"{scheme}://{rest}")
+        own_port = parts.port
+    except ValueError:  # not repeated: a password may be in it
+        raise ModelError("OLLAMA_HOST is no address: expected HOST, HOST:PORT or http://HOST:PORT") from None
+    port = own_port or (_USUAL.get(scheme, _OLLAMA_PORT) if has_scheme else _OLLAMA_PORT)
     host = parts.hostname or "127.0.0.1"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{parts.path.rstrip('/')}"
 
@@ -69,6 +78,13 @@ async def found_nearby(base_url: str) -> tuple[str, str] | None:
     return there[0] if there else None
 
 
+class _Stays(urllib.request.HTTPRedirectHandler):
+    """Goes nowhere else: the key would be sent there too."""
+
+    def redirect_request(self, *_: object) -> None:
+        """No request is made of a redirection."""
+
+
 async def fetched(url: str, key: str = "") -> Json:
     """What is at an address, as JSON; None where nothing like it is. The key is sent, and never told."""
     return await asyncio.to_thread(_get, url, key)
@@ -77,7 +93,7 @@ async def fetched(url: str, key: str = "") -> Json:
 def _get(url: str, key: str) -> Json:
     headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
     local = urlsplit(url).hostname in LOOPBACK  # no proxy is between this machine and itself
-    opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
+    opener = urllib.request.build_opener(_Stays, *([urllib.request.ProxyHandler({})] if local else []))
     try:
         with opener.open(urllib.request.Request(url, headers=headers), timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - addresses of models begin with http
             found: Json = json.loads(answer.read(_MOST_BYTES))

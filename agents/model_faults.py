@@ -14,10 +14,10 @@ from moot.agents.endpoint import Endpoint, endpoint_of, provider_client
 from moot.agents.errors import ModelError, ModelFault, ModelRefused
 from moot.agents.openai_options import NO_KEY
 from moot.agents.openai_stream import mend
-from moot.agents.web_page import WebPage, watch_for_pages
+from moot.agents.web_page import SentElsewhere, WebPage, watch
 
 _LIBRARIES = frozenset({"openai", "anthropic", "ollama", "httpx", "httpx2", "httpcore", "httpcore2"})
-_NO_REPLY = (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError, KeyError, IndexError)
+_NO_REPLY = (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError, KeyError, IndexError, RecursionError)
 """What the clients raise when a server answers with something else than the protocol's form."""
 _AGAIN = frozenset({408, 409, 425, 429})
 """Of the statuses that blame the request: those that may go well another time."""
@@ -43,7 +43,7 @@ def explaining(client: ChatCompletionClient) -> Iterator[None]:
     """
     asks = provider_client(client)
     mend(asks)
-    watch_for_pages(asks)
+    watch(asks)
     try:
         yield
         return
@@ -65,6 +65,9 @@ def explained(error: Exception, endpoint: Endpoint | None) -> Exception:
     if any(isinstance(one, WebPage) for one in chain):
         page = f"{endpoint.name} answers with a web page: that address is no model's{_better(endpoint)}"
         return ModelRefused(page, elsewhere=True)
+    if any(isinstance(one, SentElsewhere) for one in chain):
+        sent = f"{endpoint.name} sends its callers to another server, which is not asked: give that address instead"
+        return ModelRefused(sent)
     status = next((s for one in chain if isinstance(s := getattr(one, "status_code", None), int) and s >= 400), None)
     if status is not None:
         kind, told = _of_status(status, _quoted(error, endpoint), endpoint)

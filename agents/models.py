@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -12,7 +13,7 @@ from moot.agents.errors import ModelError
 from moot.agents.model_names import EXPECTED, check_name
 from moot.agents.openai_options import NO_KEY, created_with
 from moot.agents.prices import FREE, Price, price_of
-from moot.agents.providers import PROVIDERS, check_address, provider_named
+from moot.agents.providers import PROVIDERS, check_address, check_key, provider_named
 
 if TYPE_CHECKING:
     from autogen_core.models import ChatCompletionClient
@@ -75,7 +76,8 @@ def resolve(model: str | ModelSpec | ChatCompletionClient, *, part: str, playboo
         name, _, other = model.removeprefix("playbook:").partition("#")
         scripted = PlaybookClient(playbooks(name), other or part)
         return Model(scripted, scripted.name, "scripted", FREE, made=True)
-    return Model(_provided(model), model, "real", price_of(model), made=True)
+    with _making(model):
+        return Model(_provided(model), model, "real", price_of(model), made=True)
 
 
 def _provided(model: str) -> ChatCompletionClient:
@@ -100,14 +102,29 @@ def _provided(model: str) -> ChatCompletionClient:
 
 def _compatible(spec: ModelSpec) -> Model:
     """A model behind an address of its own. Its price is what the spec says: no list knows it."""
-    name = f"{spec.model} at {_place(spec.base_url)}"
     check_address(spec.base_url, f"the base_url of {spec.model}")
+    name = f"{spec.model} at {_place(spec.base_url)}"
     key = None if spec.api_key is None else _key(spec.api_key)
     PROVIDERS["openai"].check_packages(name)
     from moot.agents.openai_client import compatible_client
 
-    # The client insists on a key; a server that wants none ignores it.
-    return Model(compatible_client(spec.model, key or NO_KEY, spec.base_url), name, "real", spec.price, made=True)
+    with _making(name):
+        # The client insists on a key; a server that wants none ignores it.
+        return Model(compatible_client(spec.model, key or NO_KEY, spec.base_url), name, "real", spec.price, made=True)
+
+
+@contextmanager
+def _making(model: str) -> Iterator[None]:
+    """Around the making of a client: what the environment says of proxies and certificates is read there."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the libraries agree on no class
+        # Of an address only that it is wrong: a password may be in it.
+        why = str(error) if isinstance(error, ImportError | OSError) else type(error).__name__
+        where = "the environment's proxy and certificates (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE)"
+        raise ModelError(f"{model} cannot be asked: {why}; check {where}") from None
 
 
 def _seated(client: ChatCompletionClient, part: str, playbooks: Callable[[str], Playbook]) -> Model:
@@ -151,6 +168,7 @@ def _key(text: str) -> str:
     value = os.environ.get(found[1])
     if not value:
         raise ModelError(f"the model needs a key: set {found[1]} in the environment")
+    check_key(value, found[1])
     return value
 
 

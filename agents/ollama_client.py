@@ -12,6 +12,7 @@ from autogen_core import FunctionCall
 from autogen_core.models import CreateResult, LLMMessage, ModelFamily, ModelInfo
 from autogen_ext.models.ollama import OllamaChatCompletionClient
 
+from moot.agents.local_models import ollama_url
 from moot.agents.said_by_whom import said_by_whom
 
 PATIENCE_SECONDS = 600.0
@@ -19,7 +20,8 @@ PATIENCE_SECONDS = 600.0
 
 
 def ollama_client(name: str) -> OllamaClient:
-    """A model of an Ollama server: the local one, or the one that OLLAMA_HOST names."""
+    """A model of an Ollama server: the local one, or the one that OLLAMA_HOST names. Raises ModelError."""
+    ollama_url()  # the library would say less of what is no address
     made = OllamaClient(
         model=name,
         model_info=ModelInfo(

@@ -54,6 +54,8 @@ class Provider:
             what = "a key" if missing == (self.key,) else " and ".join(missing)
             told = f"set {self.key}" if missing == (self.key,) else f"set {'it' if len(missing) == 1 else 'them'}"
             raise ModelError(f"{model} needs {what}: {told} in the environment")
+        if self.key:
+            check_key(os.environ[self.key], self.key)
         for name in (self.address, *self.settings):
             if name.endswith(("_URL", "_ENDPOINT")) and os.environ.get(name):
                 check_address(os.environ[name], f"{model}: {name}")
@@ -85,6 +87,25 @@ def check_address(url: str, what: str) -> None:
     """Raises ModelError for what is no address that can be asked; it is not repeated, since a password may be in it."""
     if not url.startswith(("http://", "https://")):
         raise ModelError(f"{what} must be an address that begins with http:// or https://")
+    if not _is_address(url):
+        raise ModelError(f"{what} is no address that can be asked: check its host and its port")
+
+
+def check_key(key: str, variable: str) -> None:
+    """Raises ModelError for what cannot be sent as a key: the libraries repeat it when they refuse it."""
+    if not (key.isascii() and key.isprintable() and key == key.strip()):
+        raise ModelError(
+            f"{variable} holds no key that can be sent: there is a space or the end of a line around it, or a letter "
+            "in it that no key has; set it again"
+        )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0 and url.isprintable()
+    except ValueError:  # of the host's brackets, or of the port
+        return False
 
 
 def bare_url(url: str) -> str:

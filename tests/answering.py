@@ -15,13 +15,16 @@ EVENTS, JSON, PAGE = "text/event-stream", "application/json", "text/html; charse
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent. `cut`: the connection breaks off there; `wait`: nothing is sent before that is set."""
+    """What is sent. `cut`: the connection breaks off there; `wait`: nothing is sent before that is set; `to`: where to
+    ask instead.
+    """
 
     body: bytes
     kind: str = JSON
     status: int = 200
     cut: bool = False
     wait: threading.Event | None = None
+    to: str = ""
 
 
 @dataclass
@@ -94,6 +97,8 @@ def answering(*answers: Answer) -> Iterator[Answering]:
             self.send_header("Content-Type", answer.kind)
             self.send_header("Content-Length", str(len(answer.body) + (100 if answer.cut else 0)))
             self.send_header("Connection", "close")
+            if answer.to:
+                self.send_header("Location", answer.to)
             self.end_headers()
             self.wfile.write(answer.body)
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from moot.agents.errors import ModelFault, ModelRefused
 from moot.agents.journalled_client import JournalledClient
 from moot.agents.models import Model, ModelSpec, resolve
+from moot.agents.openai_client import compatible_client
 from moot.agents.playbook import Playbook
 from tests.answering import Answer, answering, page, part, refusal, stream
 from tests.fakes import FakeConversation, in_turn
@@ -313,3 +314,46 @@ async def test_an_error_in_the_middle_of_a_stream_is_told(
         place = server.url.removeprefix("http://")
     assert str(fault) == f"the server of {model} at {place} failed while it replied: overloaded, (the key)"
     assert not refused(fault)
+
+
+# --- what would take a key elsewhere ---
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("model", ["openai/gpt-4o", "anthropic/claude-sonnet-4-5", "azure/d", "ollama/x"])
+async def test_a_server_that_sends_its_callers_elsewhere_gets_neither_key_nor_words_sent_there(
+    environment: Environment, model: str, streams: bool
+) -> None:
+    with answering(page()) as other, answering(Answer(b"", status=307, to=f"{other.url}/take")) as server:
+        environment(
+            OPENAI_API_KEY=KEY, OPENAI_BASE_URL=server.url, ANTHROPIC_API_KEY=KEY, ANTHROPIC_BASE_URL=server.url,
+            AZURE_OPENAI_API_KEY=KEY, AZURE_OPENAI_ENDPOINT=server.url, OPENAI_API_VERSION="2024-10-21",
+            OLLAMA_HOST=server.url,
+        )  # fmt: skip
+        fault = await fault_of(model, streams=streams)
+        assert server.paths
+    assert "sends its callers to another server, which is not asked" in str(fault)
+    assert refused(fault)
+    assert other.paths == []
+
+
+async def test_another_path_of_the_same_server_is_followed(environment: Environment) -> None:
+    with answering(Answer(b"", status=307, to="/v1/chat/completions"), stream(part("hi", "stop"))) as server:
+        environment(MINE=KEY)
+        found = find(ModelSpec(server.url, "m", "${env:MINE}"))
+        *_, result = await _streamed(JournalledClient(found.client, None))
+        await found.client.close()
+    assert isinstance(result, CreateResult)
+    assert result.content == "hi"
+    assert server.paths == ["/chat/completions", "/v1/chat/completions"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", " "])
+async def test_a_key_of_somebodys_own_client_that_cannot_be_sent_is_not_told(end: str) -> None:
+    with answering(page()) as server:
+        client = JournalledClient(compatible_client("m", f"{KEY}{end}", server.url), None)
+        with pytest.raises(ModelFault) as caught:
+            await client.create(HELLO)
+        await client.close()
+    assert "Illegal header value" in str(caught.value)
+    assert KEY not in "".join(traceback.format_exception(caught.value))

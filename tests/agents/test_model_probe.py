@@ -198,3 +198,17 @@ async def test_what_is_no_list_of_models_is_none(environment: Callable[..., None
 
 async def test_no_port_of_another_machine_is_tried() -> None:
     assert await found_nearby("http://nowhere.invalid:1/v1") is None
+
+
+async def test_a_list_of_models_is_not_fetched_elsewhere_with_the_key() -> None:
+    with answering(Answer(b'{"data": []}')) as other, answering(Answer(b"", status=302, to=other.url)) as server:
+        assert await served_models(server.url, "sk-1") is None
+        assert server.headers[0]["authorization"] == "Bearer sk-1"
+    assert other.paths == []
+
+
+@pytest.mark.parametrize("given", ["127.0.0.1:abc", "http://[::1", "[::1", "127.0.0.1:99999"])
+def test_what_is_no_address_of_ollama_is_said_and_not_repeated(environment: Callable[..., None], given: str) -> None:
+    environment(OLLAMA_HOST=given)
+    with pytest.raises(ModelError, match="OLLAMA_HOST is no address: expected HOST, HOST:PORT or http://HOST:PORT"):
+        ollama_url()

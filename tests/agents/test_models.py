@@ -403,3 +403,55 @@ async def test_a_failing_provider_is_asked_once() -> None:
             await client.create(HELLO)
         await client.close()
     assert len(server.asked) == 1
+
+
+# --- what cannot be sent or asked ---
+
+
+@pytest.mark.parametrize("key", [f"{SECRET}\n", f"{SECRET}\r", f" {SECRET}", f"{SECRET}é", f"\x1b{SECRET}"])
+@pytest.mark.parametrize("model", ["openai/gpt-4o", "anthropic/claude-sonnet-4-5", "azure/d", "spec"])
+def test_a_key_that_cannot_be_sent_is_refused_before_a_library_repeats_it(
+    environment: Callable[..., None], model: str, key: str
+) -> None:
+    environment(
+        OPENAI_API_KEY=key, ANTHROPIC_API_KEY=key, AZURE_OPENAI_API_KEY=key, MINE=key,
+        AZURE_OPENAI_ENDPOINT="http://127.0.0.1:9", OPENAI_API_VERSION="2024-10-21",
+    )  # fmt: skip
+    spec = ModelSpec("http://127.0.0.1:9/v1", "m", "${env:MINE}")
+    with pytest.raises(ModelError, match="holds no key that can be sent") as caught:
+        _find(spec if model == "spec" else model)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://", "http://[::1", "http://[bad]/v1", "http://me:secret@host:abc/v1", "http://127.0.0.1:99999",
+        "http://exa\nmple/v1",
+    ],
+)  # fmt: skip
+def test_an_address_that_nobody_can_have_is_refused_and_not_repeated(
+    environment: Callable[..., None], url: str
+) -> None:
+    environment(OPENAI_API_KEY=SECRET, OPENAI_BASE_URL=url)
+    for model in ("openai/gpt-4o", ModelSpec(url, "m")):
+        with pytest.raises(ModelError, match="is no address that can be asked: check its host and its port") as caught:
+            _find(model)
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "why"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:1", "socksio"),
+        ("HTTPS_PROXY", "http://me:secret@127.0.0.1:abc", "InvalidURL"),
+        ("SSL_CERT_FILE", "/no/such/file", "No such file"),
+    ],
+)
+def test_a_proxy_or_a_certificate_that_cannot_be_used_is_told_as_such(
+    environment: Callable[..., None], variable: str, value: str, why: str
+) -> None:
+    environment(**{variable: value, "OPENAI_API_KEY": SECRET})
+    with pytest.raises(ModelError, match=f"openai/gpt-4o cannot be asked: .*{why}.*; check the environment's") as told:
+        _find("openai/gpt-4o")
+    assert "secret" not in str(told.value)
