@@ -48,7 +48,7 @@ _WRITE = {
     "version": "write 'version: 1'",
     "name": "give the chat a name",
     "participants": "name those who take part",
-    "role": "write role: assistant or role: executor",
+    "role": "write role: assistant, role: executor or role: human",
     "runs_code_from": "name those whose code it runs",
     "id": "every stop rule has one: the run says by which it ended",
     "participant": "name whose words are meant",
@@ -68,9 +68,19 @@ _PARTS: dict[YamlPath, type[BaseModel]] = {
     ("speakers", "selector"): chat_file.SelectorEntry,
     ("speakers", "selector", "model"): chat_file.ModelEntry,
     ("speakers", "selector", "model", "price"): chat_file.PriceEntry,
+    ("approvals", "*"): chat_file.ApprovalEntry,
+    ("approvals", "*", "match"): chat_file.ApprovalMatch,
     ("limits",): chat_file.LimitsSection,
     ("stop", "*"): chat_file.StopEntry,
     ("result",): chat_file.ResultSection,
+}
+_ROLES: Mapping[str, type[BaseModel]] = {
+    "executor": chat_file.ExecutorEntry,
+    "human": chat_file.HumanEntry,
+}
+_QUESTIONS: Mapping[object, type[BaseModel]] = {
+    "says": chat_file.SaysQuestion,
+    "rejections": chat_file.RejectionsQuestion,
 }
 
 
@@ -109,14 +119,11 @@ def known_keys(path: YamlPath, value: YamlValue) -> tuple[str, ...]:
 
 def _part(path: YamlPath, value: YamlValue) -> type[BaseModel] | None:
     if path[:1] == ("stop",) and len(path) > 2:
-        if path[-1] == "says":
-            return chat_file.SaysQuestion
-        return chat_file.StopQuestion if isinstance(path[-1], int) else None
-    named = path[:1] in (("inputs",), ("participants",), ("stop",))
+        return chat_file.StopQuestion if isinstance(path[-1], int) else _QUESTIONS.get(path[-1])
+    named = path[:1] in (("inputs",), ("participants",), ("approvals",), ("stop",))
     shape = tuple("*" if named and index == 1 else step for index, step in enumerate(path))
-    if shape == ("participants", "*") and isinstance(value, Mapping) and value.get("role") == "executor":
-        return chat_file.ExecutorEntry
-    return _PARTS.get(shape)
+    role = value.get("role") if shape == ("participants", "*") and isinstance(value, Mapping) else None
+    return (_ROLES.get(role) if isinstance(role, str) else None) or _PARTS.get(shape)
 
 
 def _path(details: ErrorDetails) -> YamlPath:
@@ -167,6 +174,8 @@ def _unknown_key(path: YamlPath, source: Source) -> Problem:
     hint = did_you_mean(str(path[-1]), free) or did_you_mean(str(path[-1]), known)
     if hint is None and free:
         hint = f"known here: {', '.join(free)}"
+    if hint is None and path[:-1] == ("speakers",):
+        hint = "speakers are picked in one way: by a graph or by a selector"
     return source.problem(path, "unknown key", hint, at_key=True)
 
 

@@ -205,7 +205,7 @@ def test_what_is_nested_or_repeated_without_end_is_refused() -> None:
         (
             "role: executor, ",
             "",
-            ["10:3: participants.runner.role: missing (write role: assistant or role: executor)"],
+            ["10:3: participants.runner.role: missing (write role: assistant, role: executor or role: human)"],
         ),
         ("version: 1", "version: 2", ["1:10: version: expected 1, got 2"]),
         ("version: 1", "version: true", ["1:10: version: expected 1, got true"]),

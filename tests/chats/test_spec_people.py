@@ -176,6 +176,28 @@ def test_what_cannot_be_is_said_with_its_place(folder: Path, old: str, new: str,
     assert found[0].startswith(f"chat.yaml:{said}")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("prompt: \"May", "promt: \"May", "8:42: participants.owner.promt: unknown key (did you mean 'prompt'?)"),
+        ("boss: {role: human}", "boss: {role: human, instructions: Be kind.}",
+         "9:23: participants.boss.instructions: unknown key (known here: prompt, approves, description)"),
+        ("{kind: tool, tool: publish}", "{kind: tool, agent: writer}",
+         "13:26: approvals[1].match.agent: unknown key (known here: tool, by, first)"),
+        ("{match: {kind: tool, tool: publish}, ask: boss}", "{match: {kind: tool, tool: publish}, alow: [approve]}",
+         "13:42: approvals[1].alow: unknown key (did you mean 'allow'?)"),
+        ("participant: owner, count: 2", "participant: owner, cuont: 2, count: 2",
+         "26:47: stop[1].rejections.cuont: unknown key (did you mean 'count'?)"),
+        ("  graph:\n", "  selector: {}\n  graph:\n",
+         "17:3: speakers.graph: unknown key (speakers are picked in one way: by a graph or by a selector)"),
+    ],
+)  # fmt: skip
+def test_for_an_unknown_key_only_those_that_may_stand_there_are_named(
+    folder: Path, old: str, new: str, said: str
+) -> None:
+    assert f"chat.yaml:{said}" in problems(folder, old, new)
+
+
 def test_nobody_to_run_code_and_no_tools_leave_nothing_to_approve(folder: Path) -> None:
     text = GOOD.replace("  runner: {role: executor, runs_code_from: [writer]}\n", "").replace(
         ', tools: ["tools.py:publish"]', ""
