@@ -117,6 +117,7 @@ def test_what_the_owner_changes_is_what_is_published(moot: Moot) -> None:
     assert done.code == 0, done.err
     (notice,) = published(moot)
     assert (notice.name, notice.read_text().splitlines()[0]) == ("we-move.md", "# We move")
+    assert done.out.strip() == str(notice)
 
 
 def test_what_nobody_knows_is_asked_of_the_owner_and_told_to_the_readers(moot: Moot) -> None:
