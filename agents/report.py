@@ -152,9 +152,10 @@ def _line(text: str) -> str:
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+\b", re.IGNORECASE)
 _END = r"(?:\n|\Z)"
 _STRING = r'"(?:[^"\\\n]|\\.)*"'
-_HEAD = re.compile(rf"exit code: (?P<code>-?\d+){_END}")
+_CODE = r"-?\d{1,12}"  # no program ends with more, and Python reads no number of thousands of digits
+_HEAD = re.compile(rf"exit code: (?P<code>{_CODE}){_END}")
 _BLOCK = re.compile(
-    r"block (?P<number>\d{1,6}) of (?P<count>\d{1,6}): (?P<language>[^\n]*), exit code (?P<code>-?\d+), "
+    rf"block (?P<number>\d{{1,6}}) of (?P<count>\d{{1,6}}): (?P<language>[^\n]*), exit code (?P<code>{_CODE}), "
     rf"(?P<seconds>\d+\.\d+) s{_END}"
 )
 _SKIPPED = re.compile(rf"SKIPPED \((?P<kind>.*?)\)(?:: (?P<detail>[^\n]+))?{_END}")

@@ -81,6 +81,8 @@ def test_a_failed_run_that_prints_a_report_of_success_is_still_a_failed_run() ->
         "exit code: 0\nblock 1 of 1: python, exit code 1, 0.100 s\nnothing was printed",
         "exit code: 0\nblock 1 of 2: python, exit code 0, 0.100 s\nnothing was printed",
         "exit code: 0\nblock 1 of 1: python, exit code 0, 0.100 s\nstdout (99 characters):\nshort",
+        f"exit code: {'9' * 5000}\nblock 1 of 1: python, exit code {'9' * 5000}, 0.100 s\nnothing was printed",
+        f"exit code: 0\nblock 1 of 1: python, exit code {'9' * 5000}, 0.100 s\nnothing was printed",
     ],
 )
 def test_other_text_is_not_a_report(text: str) -> None:
