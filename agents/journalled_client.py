@@ -13,7 +13,7 @@ from autogen_core.tools import Tool, ToolSchema
 from moot.agents.context import CHARACTERS_PER_TOKEN, JournalContext, RollingDigest, created
 from moot.agents.effects import SCOPE, Codec, Effect, effect
 from moot.agents.errors import ModelFault
-from moot.agents.model_faults import check_whole, explaining
+from moot.agents.model_faults import check_calls, check_whole, explaining
 from moot.agents.openai_options import CAPS, capped, created_with, usage_wanted
 from moot.agents.prices import Price
 from moot.agents.sendable import sendable
@@ -23,6 +23,8 @@ ALLOWED_OUTPUT_TOKENS = 4096
 """What a reply may take when the client names no `max_tokens` of its own. Where tokens or dollars are limited it is
 sent to models that take such a cap. It does not shrink with what is left: a resumed run asks as the run did before.
 """
+MOST_TOKENS = 1_000_000_000
+"""What one call may be said to take; what is more is not believed."""
 Options = Mapping[str, Any]
 """AutoGen's options of `create`: tools, tool_choice, json_output, extra_create_args, cancellation_token."""
 _UNTOLD: Mapping[str, object] = {
@@ -56,7 +58,8 @@ class JournalledClient(ChatCompletionClient):
 
         async def perform(sent: Options) -> CreateResult:
             with explaining(self._client):
-                return sendable(await self._client.create(messages, **sent))
+                result = await self._client.create(messages, **sent)
+            return self._usable(result)
 
         return await self._once(messages, options, perform)
 
@@ -81,7 +84,7 @@ class JournalledClient(ChatCompletionClient):
             if final is None:
                 raise ModelFault("the model's stream ended without a result")
             check_whole(final, self._client)
-            return sendable(final)
+            return self._usable(final)
 
         # a task of its own: the effect must not be torn apart by the consumer's pauses between chunks
         task = asyncio.ensure_future(self._once(messages, options, perform))
@@ -96,6 +99,11 @@ class JournalledClient(ChatCompletionClient):
         if not streamed and isinstance(result.content, str):
             yield result.content
         yield result
+
+    def _usable(self, result: CreateResult) -> CreateResult:
+        """The reply as it is recorded. Raises ModelFault where its calls must not be made."""
+        check_calls(result, self._client)
+        return sendable(_believed(result))
 
     async def _once(
         self, messages: Sequence[LLMMessage], options: Options, perform: Callable[[Options], Awaitable[CreateResult]]
@@ -174,6 +182,14 @@ class JournalledClient(ChatCompletionClient):
     def model_info(self) -> ModelInfo:
         """The wrapped client's."""
         return self._client.model_info
+
+
+def _believed(result: CreateResult) -> CreateResult:
+    """The result without a usage that cannot be: less than nothing would raise what the run may spend."""
+    told = (result.usage.prompt_tokens, result.usage.completion_tokens)
+    if all(isinstance(tokens, int) and 0 <= tokens <= MOST_TOKENS for tokens in told):
+        return result
+    return result.model_copy(update={"usage": RequestUsage(0, 0)})
 
 
 def _untold(result: CreateResult) -> bool:

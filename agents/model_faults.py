@@ -104,6 +104,17 @@ def check_whole(result: CreateResult, client: ChatCompletionClient) -> None:
     raise ModelFault(f"the reply of {called} ended without a finish reason: it was cut off, and is not used")
 
 
+def check_calls(result: CreateResult, client: ChatCompletionClient) -> None:
+    """Raises ModelFault for calls of a reply that reached its length limit: their arguments may lack what was to come
+    and read as if nothing did.
+    """
+    if isinstance(result.content, str) or not result.content or result.finish_reason != "length" or result.cached:
+        return
+    endpoint = endpoint_of(client)
+    called = type(client).__name__ if endpoint is None else endpoint.name
+    raise ModelFault(f"the reply of {called} reached its length limit among its tool calls: they are not made")
+
+
 def _of_status(status: int, words: str, endpoint: Endpoint) -> tuple[type[ModelFault], str]:
     """Whether another attempt may go well, and what to say."""
     name, said = endpoint.name, f": {words}" if words else ""

@@ -1,6 +1,7 @@
 """A model client whose calls are effects."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from autogen_core.models import CreateResult, LLMMessage, UserMessage
@@ -9,7 +10,7 @@ from moot.agents.effects import SCOPE
 from moot.agents.errors import ModelFault
 from moot.agents.journalled_client import JournalledClient
 from moot.agents.prices import Price
-from tests.fakes import Counting, FakeConversation, in_turn
+from tests.fakes import Counting, FakeConversation, call, in_turn
 
 HELLO: list[LLMMessage] = [UserMessage(content="hello", source="user")]
 
@@ -155,3 +156,35 @@ async def test_everything_but_calls_is_the_wrapped_clients_own() -> None:
     assert client.count_tokens(HELLO) == 0
     assert client.total_usage() == model.total_usage() == client.actual_usage()
     await client.close()
+
+
+@pytest.mark.parametrize("usage", [(-5, 3), (3, -5), (10**30, 1), (1.5, 2.5), (float("nan"), 1), (None, None)])
+async def test_a_usage_that_cannot_be_is_no_usage(conversation: FakeConversation, usage: tuple[Any, Any]) -> None:
+    in_turn(conversation)
+    client = JournalledClient(Counting(usage=usage), None)
+    result = await client.create(HELLO)
+    assert (result.usage.prompt_tokens, result.usage.completion_tokens) == (0, 0)
+    (effect,) = conversation.effects.values()
+    assert effect.spent(result) == effect.reserve
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_calls_of_a_reply_that_reached_its_length_limit_are_not_made(
+    conversation: FakeConversation, streams: bool
+) -> None:
+    in_turn(conversation)
+    client = JournalledClient(CutShort(lambda messages, number: [call("pay", {}, "c1")]), None)
+    with pytest.raises(ModelFault, match="reached its length limit among its tool calls: they are not made"):
+        await (_final(client) if streams else client.create(HELLO))
+    assert conversation.results == {}
+
+
+class CutShort(Counting):
+    """A model whose replies all reach their length limit."""
+
+    async def create(self, messages: Sequence[LLMMessage], **options: Any) -> CreateResult:
+        return (await super().create(messages, **options)).model_copy(update={"finish_reason": "length"})
+
+
+async def _final(client: JournalledClient) -> str | CreateResult:
+    return [item async for item in client.create_stream(HELLO)][-1]
