@@ -12,6 +12,7 @@ from autogen_core.code_executor import CodeBlock, CodeExecutor, CodeResult
 
 from moot.agents.effects import Codec, Doubt, Effect, Happened, effect
 from moot.agents.json_text import digest_of
+from moot.agents.threads import for_thread
 from moot.termination.ledger import NOTHING, Cost
 
 Approve = Callable[[ApprovalRequest], Awaitable[ApprovalResponse]]
@@ -80,7 +81,9 @@ def journalled_approval(function: AnyApprove, *, is_async: bool) -> Approve:
             if is_async:
                 return await cast(Approve, function)(request)
             # in a thread: one that waits for a person at the terminal would stop every run of this process
-            return await asyncio.to_thread(cast(Callable[[ApprovalRequest], ApprovalResponse], function), request)
+            return await asyncio.to_thread(
+                for_thread(cast(Callable[[ApprovalRequest], ApprovalResponse], function)), request
+            )
 
         # bound to the code alone: the context grows, and is what led to the code
         digest = digest_of({"code": request.code})

@@ -10,6 +10,7 @@ from autogen_core import CancellationToken
 
 from moot.agents.effects import Codec, Effect, effect
 from moot.agents.json_text import digest_of, whole_characters
+from moot.agents.threads import for_thread
 from moot.termination.ledger import NOTHING, Cost
 
 Input = Callable[[str, CancellationToken | None], Awaitable[str]]
@@ -24,7 +25,7 @@ def journalled_input(function: AnyInput, *, is_async: bool) -> Input:
             if is_async:
                 said = await cast(Input, function)(prompt, cancellation_token)
             else:
-                said = await asyncio.to_thread(cast(Callable[[str], str], function), prompt)
+                said = await asyncio.to_thread(for_thread(cast(Callable[[str], str], function)), prompt)
             return whole_characters(said)
 
         return await effect(Effect("input", digest_of({"prompt": prompt}), _TEXT, NOTHING, _free), perform)

@@ -86,6 +86,31 @@ async def test_what_a_tool_raises_is_told_to_the_model_as_often_as_it_happens() 
     assert "no more paper" in said
 
 
+def runs_out() -> str:
+    """Takes what is not there."""
+    return next(iter(()))
+
+
+def leaves() -> str:
+    """Leaves."""
+    raise SystemExit(3)
+
+
+async def leaves_later() -> str:
+    """Leaves."""
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize("tool", [runs_out, leaves, leaves_later])
+async def test_a_tool_that_raises_what_no_thread_or_loop_survives_is_told_to_the_model(tool: Given) -> None:
+    name = getattr(tool, "__name__", "")
+    said, heard = await _said(_then([call(name, {}, "x")]), [tool])
+    (told,) = _results(heard)
+    assert told[1] is True
+    assert told[0] in ("it raised StopIteration, as next() does where nothing is left", "it called exit with 3")
+    assert told[0] in said
+
+
 async def test_a_model_that_only_calls_tools_has_to_say_something_in_the_end() -> None:
     model = _then(*([call("add", {"a": n}, f"c{n}")] for n in range(MOST_CALLS)))
     said, heard = await _said(model, [add])
