@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -60,6 +60,8 @@ class Asked:
     story: Story
     short: str
     place: str = ""
+    late: bool = False
+    """Whether what was said before it is not on the screen."""
 
     @property
     def before(self) -> tuple[str, str] | None:
@@ -237,6 +239,8 @@ class Dialog:
         missing = clip(text, rows, question_shown.CHARACTERS)[1]
         self._hides = bool(missing) or clean(text) != text
         self._on.print()
+        for part in self._heard if self._asked.late else ():
+            self._on.print(part)
         self._on.print(question_shown.head(self._request).append(self._asked.place, style="dim not bold"))
         for part in question_shown.body(self._request, rows, question_shown.CHARACTERS, how=self._how):
             self._on.print(part)
@@ -248,8 +252,12 @@ class Dialog:
         name = shlex.quote(clean_line(self._request.id, 40))
         return "Ctrl-O shows all of it" if self._lines.keeps else f"moot inbox show {self._asked.short} {name}"
 
+    @property
+    def _heard(self) -> Iterable[RenderableType]:
+        return question_shown.heard(self._request, self._asked.story, self._asked.short)
+
     async def _view(self) -> None:
-        parts: list[RenderableType] = [*question_shown.in_full(self._request)]
+        parts: list[RenderableType] = [*self._heard, *question_shown.in_full(self._request)]
         if (text := payload(self._request)) != clean(text):
             parts.append(Text(f"character by character: {shown_json(text)}", style="yellow"))
         self._hides = False

@@ -84,7 +84,8 @@ class Drive:
         self.display.asks = asks is not Ask.PROMPT
         conductor = Conductor(self.display, self.interrupts, self.store, past)
         done = await conductor.conduct(begin)
-        while done.status == "waiting" and not done.interrupted and await self._decided(done, asks):
+        while done.status == "waiting" and not done.interrupted and await self._decided(done, asks, past):
+            past = NO_PAST
             row = await self.store.row(done.run)
             if not row.driven and row.status != "finished":
                 with contextlib.suppress(Fenced):
@@ -93,15 +94,15 @@ class Drive:
             return await self._watched(done, conductor.seen)
         return await self._hand_over(done, asks)
 
-    async def _decided(self, done: Conducted, asks: Ask) -> bool:
-        """Whether a run that waits can go on now."""
+    async def _decided(self, done: Conducted, asks: Ask, past: Past) -> bool:
+        """Whether a run that waits can go on now. `past`: what happened before it was shown here."""
         if asks is Ask.INBOX:
             return False
         from moot.cli.inline import Inline, deny
 
         if asks is Ask.DENY:
             return await deny(self.store, done.story)
-        return can_ask() and await Inline(self.store, self.interrupts).ask(done.story, done.short)
+        return can_ask() and await Inline(self.store, self.interrupts).ask(done.story, done.short, late=bool(past))
 
     async def _watched(self, done: Conducted, seen: int) -> ExitCode:
         """Whoever decided drives it on: it is followed to its end."""

@@ -39,9 +39,9 @@ class Inline:
         self._store, self._interrupts = store, interrupts
         self._lines, self._on = lines or lines_here(), on or console()
 
-    async def ask(self, story: Story, short: str) -> bool:
+    async def ask(self, story: Story, short: str, *, late: bool = False) -> bool:
         """Whether the run is to go on: everything was decided, here or elsewhere. False: somebody left it for later.
-        Raises StoreError.
+        `late`: what was said before was shown elsewhere. Raises StoreError.
         """
         waiting = story.waiting
         restoring = Restoring()
@@ -56,7 +56,7 @@ class Inline:
         try:
             for number, request in enumerate(waiting, 1):
                 place = f"  {number} of {len(waiting)}" if len(waiting) > 1 else ""
-                if not await self._settled(Asked(request, story, short, place)):
+                if not await self._settled(Asked(request, story, short, place, late)):
                     return False
             return True
         finally:

@@ -64,7 +64,7 @@ def show(run: Run, question: Question, json: Json = False) -> None:
     from moot.chats.notes import VERDICTS
     from moot.cli.consoles import console, result_json
     from moot.cli.consoles import say as tell
-    from moot.cli.question_shown import answers, in_full
+    from moot.cli.question_shown import answers, heard, in_full
     from moot.cli.run_shown import question_object
 
     loaded, asked = wait(_question(run, question))
@@ -72,7 +72,7 @@ def show(run: Run, question: Question, json: Json = False) -> None:
         result_json({"run": loaded.name, "status": loaded.status, **question_object(asked)})
         return
     on = console(stderr=False)
-    for part in in_full(asked.request):
+    for part in (*heard(asked.request, loaded.story, loaded.short), *in_full(asked.request)):
         on.print(part)
     if (made := asked.decided) is not None:
         said = f": {clean_line(made.text)}" if made.text else ""

@@ -69,6 +69,21 @@ def in_full(request: Request) -> Iterable[RenderableType]:
     yield from body(request, len(text) + 2, len(text) + 2)
 
 
+def heard(request: Request, story: Story, short: str) -> Iterable[RenderableType]:
+    """What was said last before somebody is asked for an answer, for whoever did not see the run; nothing for a
+    decision, which shows what it is about.
+    """
+    said = [turn for turn in story.turns.values() if turn.finished and turn.number < request.turn and turn.text.strip()]
+    if request.kind != "input" or not said:
+        return
+    last = max(said, key=lambda turn: turn.number)
+    shown, missing = clip(last.text, LINES, CHARACTERS)
+    yield Text(f"{clean_line(last.participant, 40)} said (turn {last.number}):", style="dim")
+    yield Gutter(Text(shown))
+    if missing:
+        yield Text(f"… {missing}: moot runs show {short} --turn {last.number}", style="dim")
+
+
 def head(request: Request) -> Text:
     """Which question, whose, in which turn."""
     words = Text("? ", style="bold yellow")

@@ -21,6 +21,7 @@ from moot.chats.requests import Request
 from moot.chats.run import open_run
 from moot.chats.speakers import Choice
 from moot.chats.story import Story
+from moot.chats.telling import Telling
 from moot.cli.conduct import Interrupts
 from moot.cli.dialog import Answer, Asked, Dialog
 from moot.cli.inline import Inline, deny
@@ -68,11 +69,13 @@ def request(kind: str, name: str = "q2", allow: tuple[str, ...] = ALL, **payload
     )
 
 
-async def decide(about: Request, keys: Keys, story: Story | None = None) -> tuple[Answer | None, str]:
+async def decide(
+    about: Request, keys: Keys, story: Story | None = None, *, late: bool = False
+) -> tuple[Answer | None, str]:
     """What comes of it, None where it was left; and the screen."""
     out = io.StringIO()
     on = Console(file=out, width=100, height=24, markup=False, emoji=False, highlight=False, force_terminal=False)
-    dialog = Dialog(Asked(about, story or Story("01run"), "01ru"), keys, on, Interrupts())
+    dialog = Dialog(Asked(about, story or Story("01run"), "01ru", late=late), keys, on, Interrupts())
     try:
         return await dialog.decide(), out.getvalue()
     except Left:
@@ -113,6 +116,21 @@ async def test_a_plain_question_takes_what_is_typed_whatever_letter_it_is() -> N
     assert decided == Answer("respond", "a")
     assert "an answer needs some text" in screen
     assert "[a]pprove" not in screen
+
+
+async def test_whoever_did_not_see_the_run_is_shown_what_was_said_before_they_are_asked() -> None:
+    story = Story("01run")
+    story.turns[1] = Telling(1, "bob", finished=True, text="ASK: which of the two?")
+    about = request("input", allow=("respond",), prompt="Bob asks you.")
+    answer, screen = await decide(about, Keys(["this"]), story, late=True)
+    assert answer == Answer("respond", "this")
+    assert screen.split("\n", 4)[1:4] == [
+        "bob said (turn 1):",
+        "│ ASK: which of the two?",
+        "? q2  ann asks for an answer  (turn 2)",
+    ]
+    assert "which of the two" not in (await decide(about, Keys(["this"]), story))[1]
+    assert "which of the two" in (await decide(about, Keys([Typed("th", "all"), "this"]), story))[1]
 
 
 async def test_what_was_typed_ahead_begins_what_is_written_and_decides_nothing() -> None:

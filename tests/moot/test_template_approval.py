@@ -126,6 +126,8 @@ def test_what_nobody_knows_is_asked_of_the_owner_and_told_to_the_readers(moot: M
     question = waiting(moot)
     assert (question.who, question.kind) == ("owner", "input")
     assert "ASK: Whom should our customers ask? The task names nobody." in one_line(first.err)
+    assert "checker said (turn 2):" in (shown := moot("inbox", "show", question.run, question.id).out)
+    assert "ASK: Whom should our customers ask? The task names nobody." in one_line(shown)
     assert moot("inbox", "respond", question.run, question.id, "Ann, +44 20 7946 0000").code == 4
     asked = waiting(moot)
     assert "Questions: Ann, +44 20 7946 0000" in str(asked.payload)
