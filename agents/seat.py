@@ -139,7 +139,7 @@ class Seat:
             raise RuntimeError(f"{self.name} gave no response")
         said = reply.chat_message if self.says is None else self.says(reply.chat_message)
         check_written(self.name, said)
-        if isinstance(said, BaseChatMessage) and said.source != self.name:
+        if getattr(said, "source", self.name) != self.name:
             # whose code is run, and whose words a person approves, goes by the source: nobody speaks in another's name
             said = said.model_copy(update={"source": self.name})
         return said
