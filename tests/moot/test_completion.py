@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shlex
 import shutil
 import subprocess
 import sys
@@ -68,7 +69,7 @@ def started(moot: Moot) -> Iterator[Callable[..., Shell]]:
     """Starts a shell that finds `moot`, with options of its own or without startup files."""
     said, program = moot.folder / "said", moot.folder / "bin" / "moot"
     program.parent.mkdir()
-    program.write_text(PROGRAM.format(python=sys.executable, said=said))
+    program.write_text(PROGRAM.format(python=shlex.quote(sys.executable), said=shlex.quote(str(said))))
     program.chmod(0o755)
     user = moot.folder / "user"
     user.mkdir()
