@@ -213,6 +213,6 @@ def test_where_it_cannot_be_written_is_one_line(moot: Moot) -> None:
 def test_the_shell_it_is_called_from_is_meant(name: str, moot: Moot) -> None:
     if shutil.which(name) is None:
         pytest.skip(f"{name} is not installed")
-    command = " ".join([*moot.command("completion", "--json"), ";", "true"])
+    command = f"{shlex.join(moot.command('completion', '--json'))}; true"
     done = subprocess.run([name, "-c", command], cwd=moot.folder, env=moot.env, capture_output=True, check=False)
     assert json.loads(done.stdout)["shell"] == name
