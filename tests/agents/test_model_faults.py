@@ -191,8 +191,12 @@ async def test_words_that_repeat_the_key_are_told_without_it(environment: Enviro
 
 
 @pytest.mark.parametrize(
-    "answer", [Answer(b'{"hello": 1}'), Answer(b"[]"), Answer(b"not json"), Answer(b""), Answer(b"hello", "text/plain")]
-)
+    "answer",
+    [
+        Answer(b'{"hello": 1}'), Answer(b"[]"), Answer(b"not json"), Answer(b""), Answer(b"hello", "text/plain"),
+        Answer(b"[" * 200_000),
+    ],
+)  # fmt: skip
 async def test_anything_else_is_no_reply_either(answer: Answer) -> None:
     with answering(answer) as server:
         fault = await fault_of(ModelSpec(f"{server.url}/v1", "m"), streams=False)
