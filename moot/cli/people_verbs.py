@@ -179,8 +179,6 @@ def _command(verdict: Verdict, question: str, text: str, by: str | None) -> Deci
 
 def _decide(run: str, command: Decide, digest: str, then: Then) -> None:
     """Decide, and drive the run on where nobody else does and it can be done here."""
-    from moot.chats.errors import Fenced
-    from moot.cli import run_verbs
     from moot.cli.consoles import result_json
     from moot.cli.consoles import say as tell
 
@@ -191,12 +189,35 @@ def _decide(run: str, command: Decide, digest: str, then: Then) -> None:
         result_json(decided.as_object())
     if then.display is not Mode.NONE or not goes_on:
         tell(f"{decided.words}{'' if goes_on else _afterwards(now)}")
-    if not goes_on:
-        return
+    if goes_on:
+        drive_on(decided, then)
+
+
+def drive_on(decided: Decided, then: Then) -> None:
+    """Go on with a run that nobody drove when it was decided. Whoever had asked there may be faster, and even have
+    ended it already: then it does not go on here.
+    """
+    from dataclasses import replace
+
+    from moot.chats.errors import Fenced, UserError
+    from moot.cli import run_verbs
+    from moot.cli.consoles import result_json
+    from moot.cli.consoles import say as tell
+
+    now = decided.run
     try:
         run_verbs.resume(now.name, artifacts=then.artifacts, display=then.display, json=then.json)
-    except Fenced:  # somebody else was faster
+        return
+    except Fenced:
         tell(f"  another process drives it on: moot watch {now.short}")
+    except UserError:
+        ended, _ = wait(_question(now.name, decided.decision.id))
+        if ended.story.finished is None:
+            raise
+        tell(f"  another process drove it to its end: moot runs show {now.short}")
+        decided = replace(decided, run=ended)
+    if then.json:
+        result_json(decided.as_object())
 
 
 def _afterwards(run: Loaded) -> str:

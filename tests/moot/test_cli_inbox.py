@@ -404,3 +404,38 @@ async def test_of_many_who_decide_at_the_same_moment_one_is_told_that_it_holds(t
     done = await (await open_run(run.id, chat=chat, store=store)).finish()
     assert (done.result, done.outcome) == (holds.decision.text, Outcome.LIMIT)
     await store.close()
+
+
+FASTER = """
+import asyncio, sys
+
+from moot import open_run
+from moot.chats.commands import Decide
+from moot.chats.home import open_store
+from moot.cli.inbox import decide
+from moot.cli.options import Mode
+from moot.cli.people_verbs import Then, drive_on
+
+
+async def decided():
+    store, _ = open_store()
+    made = await decide(store, sys.argv[1], Decide(request="q1", decision="approve", by="carol", digest=""))
+    run = await (await open_run(made.run.name, store=store)).finish()
+    print(run.outcome, file=sys.stderr)
+    await store.close()
+    return made
+
+
+drive_on(asyncio.run(decided()), Then(True, None, Mode.AUTO, True))
+"""
+
+
+def test_a_run_that_another_process_ended_once_it_was_decided_is_no_error(moot: Moot) -> None:
+    moot("run", "approval")
+    (waits,) = moot("inbox", "list", "--json").json
+    moot.write("faster.py", FASTER)
+    done = moot.python("faster.py", waits["run"])
+    assert done.code == 0, done.err
+    assert "goal" in done.err.splitlines()
+    assert "another process drove it to its end: moot runs show" in done.err
+    assert (done.json["id"], done.json["by"], done.json["status"]) == ("q1", "carol", "finished")
