@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ KEYS: Mapping[str, tuple[Verdict, str]] = {
     "r": ("reject", "[r]eject"),
     "w": ("respond", "[w]rite an answer"),
 }
+_BEGUN = re.compile(r"\s*(?P<key>r|reject|w|write)\s+(?P<text>\S.*)", re.DOTALL | re.IGNORECASE)
+"""A reason or an answer on the line of its key: it is the beginning of what is written."""
 _HELP: Mapping[Verdict, str] = {
     "approve": "a  approve: exactly what is shown is done",
     "edit": "e  edit: it opens in your editor, and what you make of it is done instead",
@@ -116,6 +119,9 @@ class Dialog:
         """What one key comes to. None: nothing is decided by it."""
         key = {"editor": "e", "all": "v"}.get(typed.ended) or typed.text.strip().lower()
         key = next((one for one, (verdict, _) in KEYS.items() if key == verdict), key)
+        begun = _BEGUN.match(typed.text)
+        if begun is not None and KEYS[begun["key"].lower()[0]][0] in self._request.allow:
+            key, self._ahead = begun["key"].lower()[0], begun["text"]
         match key:
             case "l" | "later":
                 raise Left
@@ -128,6 +134,8 @@ class Dialog:
             case _ if key in KEYS and KEYS[key][0] in self._request.allow:
                 return await self._verdict(KEYS[key][0])
             case _:
+                if key:
+                    self._say(f"{clean_line(key, AHEAD_CHARACTERS)!r} is none of these; nothing is decided yet")
                 self._say_keys()
         return None
 

@@ -104,6 +104,17 @@ async def test_a_key_decides_and_nothing_else_does(typed: list[str | Typed], ans
     assert "[a]pprove  [e]dit  [r]eject  [w]rite an answer  [v]iew all  [l]ater  ?" in screen
 
 
+async def test_a_reason_on_the_line_of_its_key_begins_what_is_written_and_decides_nothing() -> None:
+    keys = Keys(["r  too plain", "too plain, Ann", "reject never reached"])
+    decided, _ = await decide(request("code", code="1"), keys)
+    assert decided == Answer("reject", "too plain, Ann")
+    assert keys.given == [("> ", ""), ("reason> ", "too plain")]
+    decided, screen = await decide(request("code", allow=("approve",), code="1"), Keys(["w so it is", "approve it"]))
+    assert decided is None
+    assert "'w so it is' is none of these; nothing is decided yet" in screen
+    assert "'approve it' is none of these; nothing is decided yet" in screen
+
+
 async def test_only_what_is_allowed_is_offered_and_taken() -> None:
     decided, screen = await decide(request("code", allow=("approve", "reject"), code="1"), Keys(["e", "w", "a"]))
     assert decided == Answer("approve")
