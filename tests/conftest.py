@@ -16,6 +16,9 @@ from tests.workers import pytest_runtest_protocol, pytest_xdist_auto_num_workers
 
 __all__ = ["pytest_runtest_protocol", "pytest_xdist_auto_num_workers"]
 
+for name in ("COLUMNS", "LINES"):  # of whoever runs the tests; some that run them in several processes set both
+    os.environ.pop(name, None)
+
 
 def containers() -> dict[str, str]:
     """Owner label by id of all sandboxes there are; none where no engine answers."""
