@@ -40,14 +40,12 @@ class Ruled:
 
 
 def question(block: Block, source: str, sandbox: Sandbox, approval: Approval) -> Question:
-    """Whether this block may run. The decision is bound to the code, its language and the image, and to nothing that
-    led to them.
+    """Whether this block may run. The decision is bound to the code, its language, the image and the network, and to
+    nothing that led to them.
     """
-    image, network = str(getattr(sandbox, "image", "")), str(getattr(sandbox, "network", ""))
-    bound = {"language": block.language, "code": block.code, "image": image}
-    return Question(
-        "code", digest_of(bound), {**bound, "network": network, "from": source}, approval.allow, approval.ask
-    )
+    place = {name: str(getattr(sandbox, name, "")) for name in ("image", "network")}
+    bound = {"language": block.language, "code": block.code, **place}
+    return Question("code", digest_of(bound), {**bound, "from": source}, approval.allow, approval.ask)
 
 
 def ruled(block: Block, decided: Decision) -> Ruled:

@@ -57,10 +57,11 @@ class Ran:
 
 @dataclass(frozen=True)
 class Pictured(Fake):
-    """A sandbox that says which image it is made from."""
+    """A sandbox that says which image it is made from, and what it can reach."""
 
     _: KW_ONLY
     image: str = ""
+    network: str = ""
 
 
 def coding(ran: Ran, *says: str, approve: When = "always", turns: int = 0, **more: Any) -> Chat:
@@ -194,20 +195,23 @@ async def test_what_one_executor_was_let_another_is_not() -> None:
     assert (run.status, ran.codes) == ("finished", ["1\n", "1\n", "2\n", "2\n"])
 
 
-async def test_an_approval_is_void_where_the_code_would_run_in_another_image() -> None:
+@pytest.mark.parametrize("what", ["image", "network"])
+async def test_an_approval_is_void_where_the_code_would_run_in_another_image_or_network(what: str) -> None:
     ran, store = Ran(), MemoryStore()
 
-    def make(image: str) -> Chat:
-        executor = Executor(name="runner", sandbox=Pictured(ran.sandbox().answer, image=image), approve="always")
+    def make(name: str) -> Chat:
+        image, network = (name, "none") if what == "image" else ("moot/python:1", name)
+        box = Pictured(ran.sandbox().answer, image=image, network=network)
+        executor = Executor(name="runner", sandbox=box, approve="always")
         return Chat([Scripted("coder", lambda n, m: block("1")), executor], limits=Limits(turns=2))
 
-    run = await make("old:1").run("go", store=store)
+    run = await make("old").run("go", store=store)
     await run.decide("q1", "approve", by="ann")
-    run = await (await open_run(run.id, chat=make("new:1"), store=store)).finish()
+    run = await (await open_run(run.id, chat=make("new"), store=store)).finish()
     assert (run.status, ran.codes) == ("waiting", [])
-    assert [(request.id, request.payload["image"]) for request in run.requests] == [("q2", "new:1")]
+    assert [(request.id, request.payload[what]) for request in run.requests] == [("q2", "new")]
     await run.decide("q2", "approve", by="ann")
-    run = await (await open_run(run.id, chat=make("new:1"), store=store)).finish()
+    run = await (await open_run(run.id, chat=make("new"), store=store)).finish()
     assert (run.status, ran.codes) == ("finished", ["1\n"])
     assert await verify_run(store, run.id) == []
 
