@@ -48,6 +48,8 @@ class RuleForm(BaseModel):
         given = [name for name in ("say", "call", "reply") if name in self.model_fields_set]
         if not given:
             raise ValueError("'say' is missing (or 'call', or 'reply')")
+        if (nothing := next((name for name in given if getattr(self, name) is None), None)) is not None:
+            raise ValueError(f"'{nothing}' is empty")
         if len(given) > 1:
             raise ValueError(f"a rule has one of say, call and reply; got {' and '.join(given)}")
         return self
@@ -86,8 +88,7 @@ class PlaybookFile:
         try:
             root = self._nodes()
             self._refuse_repeated(root, {})
-            content = yaml.constructor.SafeConstructor().construct_document(root) if root is not None else None
-            return PlaybookForm.model_validate(content)
+            return PlaybookForm.model_validate(None if root is None else self._content(root))
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
@@ -100,6 +101,16 @@ class PlaybookFile:
             first = _first(error.errors(include_url=False))
             where = tuple(step for step in first["loc"] if step != "[key]")
             raise self.error(where, _said(first, where)) from error
+
+    def _content(self, root: yaml.Node) -> object:
+        """What the nodes say. PlaybookError for what only looks like a value, such as the date 2026-02-30."""
+        making = _Constructor()
+        try:
+            return making.construct_document(root)
+        except ValueError as error:
+            mark = making.at.start_mark if making.at is not None else root.start_mark
+            place = f"{self.origin}:{mark.line + 1}:{mark.column + 1}"
+            raise PlaybookError(f"{place}: cannot be read: {error}; write it in quotes to have it as text") from error
 
     def _nodes(self) -> yaml.Node | None:
         """The root of the parsed text. RecursionError where it is nested too deeply."""
@@ -142,6 +153,17 @@ class PlaybookFile:
                 keys.add(key.value)
             self._refuse_repeated(value, looked_at)
         looked_at[id(node)] = True
+
+
+class _Constructor(yaml.constructor.SafeConstructor):
+    """Knows which value it made last, or could not make."""
+
+    at: yaml.ScalarNode | None = None
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> str:
+        """The value's text."""
+        self.at = node if isinstance(node, yaml.ScalarNode) else self.at
+        return super().construct_scalar(node)
 
 
 def _refuse_deep(text: str, loader: Loader) -> None:
