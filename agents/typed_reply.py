@@ -110,9 +110,9 @@ class ReplyForm:
 
 
 def model_of(name: str, fields: Mapping[str, Kind]) -> type[BaseModel]:
-    """A class with these fields, all of which a reply must have, and no others."""
+    """A class with these fields, all of which a reply must have, and no others. A number is one that JSON can hold."""
     types = {field: (Literal[kind] if isinstance(kind, tuple) else _TYPES[kind], ...) for field, kind in fields.items()}
-    made: type[BaseModel] = create_model(name, __config__=ConfigDict(extra="forbid"), **types)  # type: ignore[call-overload]
+    made: type[BaseModel] = create_model(name, __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **types)  # type: ignore[call-overload]
     return made
 
 

@@ -17,7 +17,7 @@ from moot.agents.assistant import Assistant, assistant
 from moot.agents.errors import ModelError, UnusableReply
 from moot.agents.playbook import Playbook
 from moot.agents.seat import Inner, Seat
-from moot.agents.typed_reply import ReplyForm, TypedReply, in_words, model_of
+from moot.agents.typed_reply import ReplyForm, TypedReply, UnreadableReply, in_words, model_of
 from tests.fakes import Counting, FakeConversation, Words, call, in_turn
 
 HI = [TextMessage(content="hi", source="user")]
@@ -209,4 +209,7 @@ def test_a_class_is_made_of_fields_all_of_which_are_wanted() -> None:
     for bad in ({**good, "g": 1}, {**good, "f": "z"}, {**good, "c": 1.5}, {k: v for k, v in good.items() if k != "e"}):
         with pytest.raises(ValidationError):
             kind.model_validate(bad)
+    for number in ("NaN", "-Infinity", "1e999", '"nan"'):  # in the chat they would read as null
+        with pytest.raises(UnreadableReply, match="b: Input should be a finite number"):
+            ReplyForm(kind).read(json.dumps(good).replace("1.5", number))
     assert ReplyForm(kind).message.__name__ == "TypedReply[j]"
