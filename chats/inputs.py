@@ -103,6 +103,8 @@ class _Filler:
         self.paths: dict[str, Path | None] = {}
         """Where each input of type file was found."""
         self.files: dict[str, Path] = {}
+        self.without: set[str] = set()
+        """Inputs that have no value, which is said once: nothing is said of the texts they stand in."""
         self.problems: list[Problem] = []
 
     def read_inputs(self) -> None:
@@ -112,6 +114,7 @@ class _Filler:
             if value is None:
                 hint = f"give one with --set inputs.{name}=..."
                 self.problems.append(self.source.problem(path[:-1], "no value", hint, at_key=True))
+                self.without.add(name)
             elif message := _wrong_type(entry, value):
                 self.problems.append(self.source.problem(path, message))
             elif entry.type == "file":
@@ -139,9 +142,12 @@ class _Filler:
             else:
                 self._unknown(found, path, known)
         filled = "".join([*pieces, text[at:]])
-        if not filled and len(self.problems) == before:
+        if not filled and len(self.problems) == before and not self._lacks(text):
             self.problems.append(self.source.problem(path, "is empty once its inputs are filled in"))
         return filled
+
+    def _lacks(self, text: str) -> bool:
+        return any(found[1] in self.without for found in _PIECE.finditer(text))
 
     def _unknown(self, found: re.Match[str], path: YamlPath, known: Mapping[str, str]) -> None:
         name = found[1]
@@ -173,6 +179,8 @@ class _Filler:
 
     def _listed_file(self, item: str, path: YamlPath) -> Path | None:
         whole = _WHOLE.fullmatch(item)
+        if self._lacks(item):
+            return None
         if whole and whole[1] in self.paths:
             found = self.paths[whole[1]]
         else:

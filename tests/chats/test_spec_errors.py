@@ -429,6 +429,14 @@ def test_a_text_that_names_an_unknown_input_is_located_at_the_name() -> None:
     ]
 
 
+def test_an_input_without_a_value_is_said_once_and_not_of_the_texts_it_stands_in() -> None:
+    more = "inputs: {file: {type: file}, x: {}}\ntask: '{x}'\nsandbox: {files: ['{file}', 'data/{x}']}\n"
+    assert lines(GOOD.replace("task: ", "# task: ") + more) == [
+        "chat.yaml:12:10: inputs.file: no value (give one with --set inputs.file=...)",
+        "chat.yaml:12:30: inputs.x: no value (give one with --set inputs.x=...)",
+    ]
+
+
 def test_a_text_that_is_empty_once_filled_in_is_refused() -> None:
     text = GOOD.replace("Argue for it.", '"{how}"') + "inputs: {how: {default: ''}}\n"
     assert lines(text) == [
