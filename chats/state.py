@@ -138,6 +138,9 @@ class State:
                 self._failed(event, data)
             case EffectUnknown() as data:
                 self._unknown(event, data)
+            case TurnFailed(seconds=seconds) | TurnAbandoned(seconds=seconds) if event.turn not in self.open:
+                self._turn(event)  # a choice that came to nothing
+                self.ledger.seconds += seconds
             case TurnFailed(seconds=seconds) | TurnAbandoned(seconds=seconds):
                 turn = self.open[event.turn]
                 turn.running = False

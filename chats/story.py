@@ -109,6 +109,7 @@ class Story:
                 else:
                     self._note("note", f"to {', '.join(to)}: {text_of(message)}")
             case SpeakerSelected() as data:
+                self.seconds += data.seconds
                 for number, name in enumerate(data.chosen, event.turn):
                     self.turns[number] = Telling(number, name, data, choosing=self._choosing)
                 self._choosing = Usage()
@@ -132,6 +133,14 @@ class Story:
                 self._choosing.add(Cost(spent.input_tokens, spent.output_tokens, spent.usd, spent.code_runs))
             case ev.RequestAsked() as data:
                 self._asked(event, data)
+            case ev.TurnFailed(error=error, seconds=seconds):
+                self.seconds += seconds
+                first, _, more = error.partition("\n")
+                self.notes.append(Note(self.count, "failed", f"picking the next speaker failed: {first}", more))
+            case ev.TurnAbandoned(reason=why, seconds=seconds):
+                self.seconds += seconds
+                kind = "waits" if why.startswith(_WAITS) else "abandoned"
+                self._note(kind, f"picking the next speaker was given up: {why}")
             case _:
                 self._doubted(event)
 

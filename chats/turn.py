@@ -96,9 +96,7 @@ class TurnTaker:
             choice = await self._outcome(task, attempt)
         except BaseException as error:
             await _cut_off(task, attempt, token)
-            if isinstance(error, Exception) and not isinstance(error, LimitHit | Waits | StoreError):
-                raise TurnFailure(SELECT, error, attempt.cause) from error
-            raise
+            raise self._undone(turn, attempt, error) from error
         attempt.close()
         return choice, attempt.seconds
 
@@ -137,7 +135,7 @@ class TurnTaker:
             self._record(TurnAbandoned(reason=str(error), seconds=attempt.seconds), turn)
             return error
         if not isinstance(error, Exception):
-            reason = "stopped in the middle of the turn"
+            reason = f"stopped in the middle of the {'choice' if turn.participant == SELECT else 'turn'}"
             self._record(TurnAbandoned(reason=reason, seconds=attempt.seconds), turn)
             return error
         failed = TurnFailed(error=_words(error), cause=attempt.cause, seconds=attempt.seconds)

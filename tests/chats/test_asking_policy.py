@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 from autogen_agentchat.agents import AssistantAgent
+from autogen_agentchat.messages import MessageFactory
 from autogen_core.models import ChatCompletionClient, LLMMessage, UserMessage
 
 from moot.agents.effects import ask
@@ -17,9 +19,11 @@ from moot.agents.prices import FREE
 from moot.agents.questions import Question
 from moot.chats.chat import Chat
 from moot.chats.errors import UserError
+from moot.chats.event_types import TurnAbandoned
 from moot.chats.memory_store import MemoryStore
 from moot.chats.run import open_run
 from moot.chats.speakers import SELECT, Choice
+from moot.chats.state import State
 from moot.chats.story import Story
 from moot.chats.verify import verify_run
 from moot.termination.limits import Limits
@@ -106,6 +110,29 @@ async def test_a_policy_whose_model_fails_ends_the_run_as_the_models_failure() -
     assert (run.outcome, run.cause) == (Outcome.FAILED, "model")
     assert run.stopped_by is not None
     assert run.stopped_by.rule == "select.failed"
+
+
+async def test_the_time_of_a_choice_that_was_stopped_counts_as_work() -> None:
+    asked = asyncio.Event()
+
+    async def never(messages: Sequence[LLMMessage], number: int) -> str:
+        asked.set()
+        await asyncio.Event().wait()
+        return "bob"
+
+    store = MemoryStore()
+    agents = [AssistantAgent(name, FakeModel([f"{name} speaks"])) for name in ("ann", "bob")]
+    chat = Chat(agents, speakers=Asked(FakeModel(never)), limits=Limits(turns=2))
+    run = await chat.start("Go.", store=store)
+    await asked.wait()
+    await run.stop_now()
+    events = await store.load(run.id)
+    (given_up,) = [event.data for event in events if isinstance(event.data, TurnAbandoned)]
+    state = State(run.id, MessageFactory())
+    state.fold(events)
+    assert given_up.seconds > 0
+    assert state.ledger.seconds == Story.of(run.id, events).seconds == given_up.seconds
+    assert await verify_run(store, run.id) == []
 
 
 class ByHand(Seated):
