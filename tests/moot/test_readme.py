@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -56,7 +57,7 @@ class Answers(BaseHTTPRequestHandler):
         head = {"id": "x", "created": 1, "model": asked["model"]}
         if asked.get("tools") and asked["messages"][-1]["role"] != "tool":
             called = {"name": asked["tools"][0]["function"]["name"], "arguments": '{"amount": 120, "city": "Oslo"}'}
-            said = {
+            said: dict[str, Any] = {
                 "role": "assistant",
                 "content": None,
                 "tool_calls": [{"id": "c1", "type": "function", "function": called}],
