@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from urllib.parse import quote
@@ -16,6 +17,10 @@ from tests.workers import pytest_runtest_protocol, pytest_xdist_auto_num_workers
 
 __all__ = ["pytest_runtest_protocol", "pytest_xdist_auto_num_workers"]
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background by a shell: children would ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # by nohup: with a handler it is ours alone to ignore
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
 for name in ("COLUMNS", "LINES"):  # of whoever runs the tests; some that run them in several processes set both
     os.environ.pop(name, None)
 
