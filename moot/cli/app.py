@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from typing import Annotated
 
@@ -122,3 +123,14 @@ app.add_typer(inbox, name="inbox", rich_help_panel=_TALKING)
 app.add_typer(runs, name="runs", rich_help_panel=_LOOKING)
 app.add_typer(models, name="models", rich_help_panel=_MACHINE)
 app.add_typer(sandbox, name="sandbox", rich_help_panel=_MACHINE)
+
+
+def _unwrap(verbs: typer.Typer) -> None:
+    """Let the terminal break the lines of help: typer keeps those of a docstring."""
+    for verb in verbs.registered_commands:
+        paragraphs = inspect.cleandoc(verb.help or getattr(verb.callback, "__doc__", None) or "").split("\n\n")
+        verb.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+for _verbs in (app, inbox, runs, models, sandbox):
+    _unwrap(_verbs)

@@ -52,6 +52,7 @@ def _told(error: BaseException) -> ExitCode:
 def usage(error: BaseException, command: str) -> ExitCode:
     """A command line that cannot be understood."""
     words = getattr(error, "format_message", lambda: str(error))()
+    words = words.replace(": Value error, ", ": ")  # of pydantic, through typer
     _say(f"error: {_line_of(words)} (see {command} --help)")
     return ExitCode.USAGE
 

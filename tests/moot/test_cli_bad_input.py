@@ -51,6 +51,18 @@ def test_the_help_of_a_limit_does_not_promise_a_value_that_is_refused(moot: Moot
     assert moot("run", "duet.yaml", "--seconds", "0").code == 2
 
 
+def test_help_breaks_its_lines_where_the_terminal_ends_and_nowhere_else(moot: Moot) -> None:
+    shown = moot("--help", COLUMNS="200").out
+    assert "The run itself stays as it is, and what it has spent is not spent again." in shown
+    words = moot("inbox", "edit", "--help", COLUMNS="200").out.splitlines()
+    assert any("or the arguments of a tool as JSON. The others are told what was changed" in line for line in words)
+
+
+def test_a_choice_that_does_not_exist_is_refused_in_plain_words(moot: Moot) -> None:
+    refused = moot("run", "duet.yaml", "--display", "loud").err
+    assert refused.startswith("error: Invalid value for '--display': 'loud' is not one of 'auto', 'live'")
+
+
 @pytest.mark.parametrize(("args", "said"), USAGE.values(), ids=USAGE)
 def test_a_command_that_is_wrong_ends_with_2_and_one_line(moot: Moot, args: list[str], said: str) -> None:
     done = moot(*args)
