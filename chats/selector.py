@@ -209,7 +209,8 @@ class _Asked:
             self._again(Wrong(_NOT_WHOLE if self.cut_off else "gave no JSON object with a next speaker"), "")
             return
         self.over = True
-        self.wrong.append(f"failed ({clean_line(f'{type(error).__name__}: {error}', 200)})")
+        kind = "" if isinstance(error, ModelError) else f"{type(error).__name__}: "  # ours say it in words
+        self.wrong.append(f"failed ({clean_line(f'{kind}{error}', 200)})")
 
     def unfit(self, error: Exception, wanted: object) -> bool:
         """Whether the server only does not know the form: then it is asked once more without."""
