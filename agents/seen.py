@@ -98,6 +98,15 @@ def tool_names(agent: ChatAgent) -> frozenset[str] | None:
     return frozenset(names)
 
 
+def tools_unseen(agent: ChatAgent) -> list[str]:
+    """The tools of an assistant whose inside is not seen, as one is that overrides how AutoGen's speaks: their calls
+    are nobody's but its own. Where a workbench has to be asked first, its tools are not among them.
+    """
+    if not isinstance(agent, AssistantAgent) or is_adopted(agent):
+        return []
+    return [tool.name for bench in agent._workbench for tool in tools_of(bench) or ()]
+
+
 def spends_unseen(agent: ChatAgent) -> str:
     """How an agent can ask a model without anybody seeing what that costs; empty where nothing says that it does.
 

@@ -16,7 +16,7 @@ from moot.agents.human import Human
 from moot.agents.model_names import check_name
 from moot.agents.models import ModelSpec, own_model
 from moot.agents.prices import FREE, Price, price_of
-from moot.agents.seen import client_of, spends_unseen, tool_names, unseen_tools
+from moot.agents.seen import client_of, spends_unseen, tool_names, tools_unseen, unseen_tools
 from moot.agents.tape_client import RecordingClient
 from moot.agents.tool_policy import ToolPolicy
 from moot.agents.tools import names_of, workbenches
@@ -148,6 +148,7 @@ def _check_tools(chat: Chat) -> None:
     """What is said of a tool that nobody has would be taken for a promise."""
     if not isinstance(chat.tools, ToolPolicy):
         raise UserError(f"tools={chat.tools!r}: give ToolPolicy(approve={{...}}, side_effects={{...}}, lookup={{...}})")
+    _check_asked_about(chat)
     if not chat.tools.named:
         return
     agents = [p for p in chat.participants if not isinstance(p, Executor | Human)]
@@ -161,6 +162,17 @@ def _check_tools(chat: Chat) -> None:
             f"tools: no participant has a tool {name!r}"
             + (f" ({hint})" if hint else "; what a team or an agent of your own does inside is not asked about")
         )
+
+
+def _check_asked_about(chat: Chat) -> None:
+    """A call that nobody sees is made without anybody being asked."""
+    for one in chat.participants:
+        for name in tools_unseen(one) if isinstance(one, ChatAgent) else ():
+            if chat.tools.approval({name}) is not None:
+                raise UserError(
+                    f"tools: {one.name!r} is an agent of your own, {type(one).__name__}: what it does inside is not "
+                    f"seen, and nobody could be asked before it calls {name!r}"
+                )
 
 
 def _tools_had(participant: Assistant | ChatAgent) -> frozenset[str] | None:

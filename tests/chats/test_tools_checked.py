@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from autogen_agentchat.agents import AssistantAgent
@@ -10,7 +12,7 @@ from autogen_agentchat.tools import AgentTool
 from pydantic import BaseModel
 
 from moot.agents.assistant import Assistant, assistant
-from moot.agents.tool_policy import ToolPolicy
+from moot.agents.tool_policy import EVERY, ToolPolicy
 from moot.agents.typed_reply import TypedReply
 from moot.chats.chat import Chat
 from moot.chats.errors import UserError
@@ -45,6 +47,25 @@ def test_a_policy_may_name_the_tools_of_assistants() -> None:
         _chat(ann, approve={"pubish"})
     with pytest.raises(UserError, match="no participant has a tool 'publish'"):
         _chat(assistant("ann", "x"), side_effects={"publish"})
+
+
+class Louder(AssistantAgent):
+    """Replaces how AutoGen's speaks."""
+
+    async def on_messages_stream(self, messages: Any, cancellation_token: Any) -> AsyncGenerator[Any, None]:
+        async for item in super().on_messages_stream(messages, cancellation_token):
+            yield item
+
+
+@pytest.mark.parametrize("approve", [{"publish"}, {EVERY}])
+def test_an_approval_that_nobody_could_be_asked_for_is_no_promise(approve: set[str]) -> None:
+    ann = assistant("ann", "x", tools=[publish])
+    unseen, silent = Louder("bob", Counting(), tools=[publish]), Louder("bob", Counting())
+    limits, tools = Limits(turns=2), ToolPolicy(approve=approve)
+    Chat([ann, silent], limits=limits, model=Counting(), tools=tools)
+    Chat([ann, unseen], limits=limits, model=Counting(), tools=ToolPolicy(side_effects={"publish"}))
+    with pytest.raises(UserError, match=r"'bob' is an agent of your own, Louder: .* asked before it calls 'publish'"):
+        Chat([ann, unseen], limits=limits, model=Counting(), tools=tools)
 
 
 def test_two_classes_of_one_name_would_be_mistaken_for_one_another() -> None:
