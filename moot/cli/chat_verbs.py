@@ -42,6 +42,7 @@ def validate(chat: ChatNamed, set_: Set = None, json: Json = False) -> None:
     from moot.chats.errors import SpecError
     from moot.cli.chats_named import chat_path, given
     from moot.cli.consoles import result, result_json
+    from moot.cli.words import count
 
     path = chat_path(chat)
     try:
@@ -56,7 +57,8 @@ def validate(chat: ChatNamed, set_: Set = None, json: Json = False) -> None:
         result_json({"ok": True, "problems": []})
         return
     given_limits = loaded.chat.limits.words() if loaded.chat.limits is not None else ""
-    result(f"ok: {path}: chat {loaded.chat.name}, {len(loaded.chat.names)} participants, limits {given_limits}")
+    who = count(len(loaded.chat.names), "participant")
+    result(f"ok: {path}: chat {loaded.chat.name}, {who}, limits {given_limits}")
 
 
 def plan(

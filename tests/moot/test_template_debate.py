@@ -116,6 +116,7 @@ def test_a_motion_without_arguments_is_refused_and_none_are_made_up(moot: Moot) 
     done = moot("run", "debate", "--set", "inputs.motion=Cats are better than dogs")
     assert (done.code, done.out) == (1, "")
     assert "CANNOT: this playbook has arguments for three motions only" in one_line(done.err)
+    assert "A real model debates any motion (--model openai/NAME)." in one_line(done.err)
     assert "(rule proposer-gave-up, turn 1)" in one_line(done.err)
 
 
