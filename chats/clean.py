@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Mapping
 
 _SEQUENCE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
@@ -37,6 +39,20 @@ def clean_line(text: str, limit: int = 300) -> str:
 
 
 def shown_json(value: object, indent: int | None = 2) -> str:
-    """JSON that keeps every character; those that a terminal would act on are written as escapes."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    """JSON that keeps every character; those that a terminal would act on are written as escapes. What models give for
+    a number and JSON cannot hold, such as NaN, is a text.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_numbers_as_text(value), ensure_ascii=False, indent=indent)
     return _RISKY.sub(lambda found: json.dumps(found[0])[1:-1], text)
+
+
+def _numbers_as_text(value: object) -> object:
+    """The same, with those numbers that are none in JSON as Python's `json` writes them."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else json.dumps(value)
+    if isinstance(value, Mapping):
+        return {key: _numbers_as_text(item) for key, item in value.items()}
+    return [_numbers_as_text(item) for item in value] if isinstance(value, list | tuple) else value

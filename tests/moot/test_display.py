@@ -332,6 +332,15 @@ def test_json_keeps_every_character_and_drives_no_terminal() -> None:
     assert not re.search("[\x1b\u202e\x9b\U000e0041\ud800]", text)
 
 
+def test_numbers_that_json_cannot_hold_are_texts() -> None:
+    import json
+
+    value = {"a": [float("nan"), {"b": float("-inf")}], "c": (1.5, 2)}
+    for indent in (None, 2):
+        text = shown_json(value, indent)
+        assert json.loads(text, parse_constant=pytest.fail) == {"a": ["NaN", {"b": "-Infinity"}], "c": [1.5, 2]}
+
+
 def test_amounts_are_read_easily() -> None:
     assert [size(n) for n in (0, 999, 1000, 23_456, 5_000_000, 2 * 10**9)] == [
         "0 B", "999 B", "1.0 kB", "23 kB", "5.0 MB", "2.0 GB",
