@@ -49,15 +49,19 @@ class Anything(BaseModel):
 
 
 class KnownWords(MessageFactory):
-    """Reads typed replies also where their classes are not known, as who looks at a journal may not: their words are
-    in them.
+    """Reads typed replies, and AutoGen's structured messages, also where their classes are not known, as who looks at a
+    journal may not: their words are in them.
     """
 
     @override
     def create(self, data: Mapping[str, object]) -> BaseAgentEvent | BaseChatMessage:
         kind = data.get("type")
-        if isinstance(kind, str) and kind.startswith(f"{TypedReply.__name__}[") and kind not in self._message_types:
-            return TypedReply[Anything].load(data)
+        if isinstance(kind, str) and kind not in self._message_types:
+            form = kind.partition("[")[0] if kind.endswith("]") else ""
+            if form == TypedReply.__name__:
+                return TypedReply[Anything].load(data)
+            if form == StructuredMessage.__name__:
+                return StructuredMessage[Anything].load(data)
         return super().create(data)
 
 

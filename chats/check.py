@@ -16,7 +16,7 @@ from moot.agents.human import Human
 from moot.agents.model_names import check_name
 from moot.agents.models import ModelSpec, own_model
 from moot.agents.prices import FREE, Price, price_of
-from moot.agents.seen import client_of, spends_unseen, tool_names, tools_unseen, unseen_tools
+from moot.agents.seen import client_of, spends_unseen, structured, tool_names, tools_unseen, unseen_tools
 from moot.agents.tape_client import RecordingClient
 from moot.agents.tool_policy import ToolPolicy
 from moot.agents.tools import names_of, workbenches
@@ -183,10 +183,18 @@ def _check_replies(chat: Chat) -> None:
     """A message is read back from the journal by the name of its class."""
     forms: dict[str, type[BaseModel]] = {}
     for participant in chat.participants:
-        if isinstance(participant, Assistant) and participant.reply is not None:
-            kind = participant.reply.kind
-            if forms.setdefault(kind.__name__, kind) is not kind:
-                raise UserError(f"the reply of {participant.name!r} is of a second class called {kind.__name__!r}")
+        for message, kind in _forms(participant):
+            if forms.setdefault(message, kind) is not kind:
+                called = message.removesuffix("]").rpartition("[")[2].rpartition(".")[2]
+                raise UserError(f"the reply of {participant.name!r} is of a second class called {called!r}")
+
+
+def _forms(participant: Participant) -> list[tuple[str, type[BaseModel]]]:
+    """The class of its typed replies, or that of the messages that hold them, by what the journal calls those."""
+    if isinstance(participant, Assistant):
+        form = participant.reply
+        return [] if form is None else [(form.message.__name__, form.kind)]
+    return [(message.__name__, message) for message in structured(participant)]
 
 
 def _check_models(chat: Chat, limits: Limits) -> None:

@@ -73,6 +73,22 @@ def test_two_classes_of_one_name_would_be_mistaken_for_one_another() -> None:
     _chat(assistant("ann", "x", reply=one), assistant("bob", "x", reply=one))
     with pytest.raises(UserError, match="the reply of 'bob' is of a second class called 'Verdict'"):
         _chat(assistant("ann", "x", reply=one), assistant("bob", "x", reply=other))
+    eve, mia = (
+        AssistantAgent(name, Counting(), output_content_type=form) for name, form in (("eve", one), ("mia", other))
+    )
+    with pytest.raises(UserError, match="the reply of 'mia' is of a second class called 'Verdict'"):
+        Chat([eve, mia], limits=Limits(turns=2))
+
+
+async def test_structured_messages_of_autogens_agents_are_verified_without_their_classes(tmp_path: Path) -> None:
+    judge = AssistantAgent(
+        "judge", Counting(lambda messages, turn: '{"decision":"go"}'), output_content_type=_verdict()
+    )
+    store = SqliteStore(tmp_path / "moot.db", "OFF")
+    run = await Chat([judge], limits=Limits(turns=2)).run("go", store=store)
+    assert [turn.text for turn in run.transcript.history] == ['{"decision":"go"}'] * 2
+    assert await verify_run(store, run.id) == []
+    await store.close()
 
 
 def test_a_limit_in_dollars_does_not_hold_for_a_tool_that_asks_an_unpriced_model() -> None:
