@@ -22,7 +22,7 @@ from moot.chats.chat_file import (
 from moot.chats.errors import Problem, did_you_mean
 from moot.chats.models_named import PICKS
 from moot.chats.spec_words import known_keys
-from moot.chats.yaml_source import Source, YamlPath, YamlValue, dotted, in_words, parse_scalar
+from moot.chats.yaml_source import Source, YamlPath, YamlValue, dotted, in_words, parse_mapping, parse_scalar
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _WHOLE = re.compile(r"\{(\w+)\}")
@@ -33,13 +33,16 @@ _FILLED = ("goal", "backstory", "instructions", "description")
 def apply_sets(source: Source, sets: Mapping[str, str]) -> Source:
     """The source with each `--set` path given its value; what cannot be set becomes one of the source's problems.
 
-    `inputs.x` is short for `inputs.x.default`. Values are plain YAML scalars; for text and file inputs plain text.
-    An empty value is an empty text, which few keys take: who leaves something out in the end does not mean `null`.
+    `inputs.x` is short for `inputs.x.default`. Values are plain YAML scalars; for text and file inputs text, for a
+    model also a mapping. An empty value is an empty text, which few keys take: who leaves something out in the end does
+    not mean `null`.
     """
     value, problems, overridden = source.value, list(source.problems), dict(source.overridden)
     for key, text in sets.items():
         steps = re.sub(r"\[(\d+)\]", r".\1", key).split(".")
         new: YamlValue = _scalar(text) if text.strip() else ""
+        if steps[-1] == "model" and text.lstrip().startswith("{"):
+            new = parse_mapping(text, f"--set {key}")
         if steps[0] == "inputs" and len(steps) == 2:
             entry = source.at(("inputs", steps[1]))
             if not (isinstance(entry, dict) and entry.get("type") == "number"):

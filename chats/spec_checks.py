@@ -173,7 +173,7 @@ def _check_models(checking: Checking) -> Iterator[Problem]:
                 yield checking.source.problem(path, str(error))
                 continue
         if checking.chat.limits.usd is not None and not _priced(checking, model):
-            hint = "give it as a mapping with a price, or take limits.usd out"
+            hint = "give it as a mapping with a price, or take limits.usd out: --set limits.usd=null"
             message = f"limits.usd cannot hold: the price of {_model_name(model)!r} is not known"
             yield checking.source.problem(path, message, hint)
 

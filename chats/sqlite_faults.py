@@ -15,7 +15,7 @@ _ADVICE = {
     "SQLITE_NOTADB": f"it is damaged, or no journal: put a backup in its place, or {_WRITABLE}",
     "SQLITE_READONLY": f"the file and its folder must be writable: {_WRITABLE}",
     "SQLITE_CANTOPEN": f"the file and its folder must be there and writable: {_WRITABLE}",
-    "SQLITE_IOERR": "the disk failed, or allows no more: what was recorded before is safe",
+    "SQLITE_IOERR": "the disk is full, or failed: what was recorded before is safe",
 }
 
 

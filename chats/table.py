@@ -182,7 +182,7 @@ class Table:
             self._waiting = waits.requests
         except TurnFailure as failure:
             self.cause = failure.cause
-            return Stop("select.failed", f"failed: {failure}", Outcome.FAILED, self.state.turns), 0.0
+            return Stop("select.failed", f"{failure}", Outcome.FAILED, self.state.turns), 0.0
         return None, 0.0
 
     def _tell(self, choice: Choice) -> None:
@@ -208,8 +208,8 @@ class Table:
         for turn, failure in zip(turns, failures, strict=True):
             if isinstance(failure, TurnFailure) and (failure.final or turn.failures >= ATTEMPTS):
                 self.cause = failure.cause
-                how = f"failed {ATTEMPTS} times in a row" if turn.failures >= ATTEMPTS else "failed"
-                return Stop("turn.failed", f"{how}: {failure}", Outcome.FAILED, self.state.turns)
+                how = f"{ATTEMPTS} times in a row: " if turn.failures >= ATTEMPTS else ""
+                return Stop("turn.failed", f"{how}{failure}", Outcome.FAILED, self.state.turns)
         return None
 
     async def finish(self, stop: Stop) -> None:

@@ -135,7 +135,7 @@ def read_source(path: Path) -> Source:
     except FileNotFoundError:
         raise SpecError(Problem(file, "no such file", suggestion=_similar_file(path))) from None
     except IsADirectoryError:
-        raise SpecError(Problem(file, "is a directory, not a chat file")) from None
+        raise SpecError(Problem(file, "is a directory, and holds no chat.yaml")) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise SpecError(Problem(file, f"cannot be read: {getattr(error, 'strerror', None) or error}")) from None
     if len(content) > LARGEST:
@@ -161,6 +161,18 @@ def parse_source(text: str, file: str) -> Source:
         message = f"expected a mapping (version, name, participants, ...), got {in_words(value)}"
         raise SpecError(source.problem((), message))
     return source
+
+
+def parse_mapping(text: str, what: str) -> YamlValue:
+    """A mapping on one line, such as `{base_url: http://localhost:8000/v1, model: qwen3}`. Raises SpecError: `what` is
+    named in it.
+    """
+    node = _compose(text, what)
+    reading = _Reading(text, what)
+    value = reading.convert(node, ()) if node is not None else None
+    if reading.problems:
+        raise SpecError(*reading.problems)
+    return value
 
 
 def parse_scalar(text: str) -> str | int | float | bool | None:

@@ -178,7 +178,7 @@ async def test_a_turn_that_fails_twice_in_a_row_ends_the_run(store: Store) -> No
     model = Counting(down)
     run = await Chat([assistant("a", "x", model=model)], limits=SIX).run("go", store=store)
     assert run.stopped_by == Stop(
-        "turn.failed", "failed 2 times in a row: a: ConnectionError: provider is down", Outcome.FAILED, 0
+        "turn.failed", "2 times in a row: a: ConnectionError: provider is down", Outcome.FAILED, 0
     )
     assert (run.cause, run.result, len(model.requests)) == ("model", None, 2)
     assert run.usage.tokens == 0
@@ -202,7 +202,7 @@ async def test_an_agent_that_cancels_itself_fails_and_hangs_nobody(store: Store)
     run = await Chat([Scripted("a", cancel)], limits=SIX).run("go", store=store)
     assert run.outcome == Outcome.FAILED
     assert run.stopped_by is not None
-    assert run.stopped_by.reason == "failed 2 times in a row: a: RuntimeError: a cancelled its own turn"
+    assert run.stopped_by.reason == "2 times in a row: a: RuntimeError: a cancelled its own turn"
 
 
 async def test_an_agent_without_a_response_fails(store: Store) -> None:
@@ -214,7 +214,7 @@ async def test_an_agent_without_a_response_fails(store: Store) -> None:
 
     run = await Chat([Silent("a")], limits=SIX).run("go", store=store)
     assert run.stopped_by is not None
-    assert run.stopped_by.reason == "failed 2 times in a row: a: RuntimeError: a gave no response"
+    assert run.stopped_by.reason == "2 times in a row: a: RuntimeError: a gave no response"
 
 
 async def test_an_agent_that_goes_on_after_its_response_is_heard_to_the_end(store: Store) -> None:

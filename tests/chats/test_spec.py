@@ -353,3 +353,9 @@ def test_loading_a_chat_file_needs_neither_autogen_nor_docker() -> None:
     program = f"import sys, moot.chats.spec, moot.chats.schema; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_model_can_be_set_as_a_mapping(folder: Path) -> None:
+    spec = load(folder, RESEARCH, model="{base_url: http://localhost:8000/v1, model: qwen3}", limits__usd="null")
+    assert spec.chat.model == ModelEntry(base_url="http://localhost:8000/v1", model="qwen3")
+    assert spec.chat.limits.usd is None

@@ -91,7 +91,7 @@ def test_a_missing_file_a_folder_and_an_empty_file() -> None:
     for path, said in [
         ("chat.yml", "chat.yml: no such file (did you mean 'chat.yaml'?)"),
         ("elsewhere/x.yaml", "elsewhere/x.yaml: no such file"),
-        (".", ".: is a directory, not a chat file"),
+        (".", ".: is a directory, and holds no chat.yaml"),
         ("chat.yaml", "chat.yaml: the file is empty (`moot init` writes one to start from)"),
     ]:
         with pytest.raises(SpecError) as caught:
@@ -312,7 +312,7 @@ def test_models_that_nobody_knows_and_models_without_a_price_are_refused() -> No
         load_chat_file("chat.yaml", check_model=check, priced=priced)
     assert [problem.one_line for problem in caught.value.problems] == [
         "chat.yaml:4:8: model: limits.usd cannot hold: the price of 'playbook:debate' is not known"
-        " (give it as a mapping with a price, or take limits.usd out)",
+        " (give it as a mapping with a price, or take limits.usd out: --set limits.usd=null)",
         "chat.yaml:8:12: participants.critic.model: unknown model 'opnai/x': expected playbook:FILE or openai/NAME",
     ]
 
@@ -614,3 +614,11 @@ def test_errors_are_sorted_by_who_must_act() -> None:
     assert UserError("two\nlines").one_line == "two lines"
     with pytest.raises(ValueError, match="needs a problem"):
         SpecError()
+
+
+def test_a_model_that_is_set_as_a_mapping_is_checked_like_one_in_the_file() -> None:
+    assert lines(GOOD, model="{base_url: http://x/v1, modle: y}") == [
+        "--set model: missing",
+        "--set model: unknown key (did you mean 'model'?)",
+    ]
+    assert lines(GOOD, model="{base_url: http://x/v1") == ["--set model:1:1: bad YAML: the { here is never closed"]

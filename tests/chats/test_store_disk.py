@@ -150,7 +150,7 @@ async def test_a_disk_that_does_not_keep_what_it_was_given_acknowledges_nothing(
         for _ in range(3):
             line = writing.heard()
             assert line.startswith("refused StoreError"), line
-            assert "disk I/O error; the disk failed" in line
+            assert "disk I/O error; the disk is full, or failed" in line
         assert writing.heard() == "1 2"
     found = await loaded(path)
     assert found == [note(seq) for seq in range(1, len(found) + 1)]
