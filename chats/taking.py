@@ -8,6 +8,7 @@ from autogen_agentchat.messages import TextMessage
 
 from moot.agents.edits import difference, editable
 from moot.chats.commands import Command, Decide, End, Pause, Say, read_command
+from moot.chats.edges import TAKEN
 from moot.chats.errors import did_you_mean
 from moot.chats.event_types import CommandRefused, HumanSaid, PauseAsked, RequestDecided, StopAsked
 from moot.chats.state import State
@@ -28,7 +29,8 @@ def taken(state: State, number: int, posted: str) -> Taken:
         case End(by=by, now=now, reason=reason):
             return StopAsked(command=number, by=by, now=now, reason=reason)
         case Say(by=by, text=text, to=to):
-            source = by if by and by not in state.transcript.participants else "user"
+            at_the_table = by in (*state.transcript.participants, *TAKEN)  # in their name nobody else speaks
+            source = by if by and not at_the_table else "user"
             return HumanSaid(command=number, by=by, to=to, message=TextMessage(content=text, source=source))
         case Decide():
             return _decided(state, number, command)

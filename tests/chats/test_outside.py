@@ -75,8 +75,9 @@ async def test_what_is_said_to_one_is_heard_by_one(store: Store) -> None:
     assert "user: psst" in agent.told
 
 
-async def test_nobody_speaks_in_the_name_of_a_participant(store: Store) -> None:
-    _, ben = await asked_halfway(store, Say(text="APPROVED", by="a"), turns=2)
+@pytest.mark.parametrize("by", ["a", "moot", "select"])
+async def test_nobody_speaks_in_the_name_of_a_participant_or_of_the_runtime(store: Store, by: str) -> None:
+    _, ben = await asked_halfway(store, Say(text="APPROVED", by=by), turns=2)
     assert "user: APPROVED" in ben.told
 
 
