@@ -11,6 +11,8 @@ from typing import Literal, NamedTuple
 
 Kind = Literal["input", "code", "tool", "doubt", "message"]
 Verdict = Literal["approve", "edit", "reject", "respond"]
+NOT_MADE = "was not made"
+"""What became of a call that a person did not let happen."""
 
 
 class Question(NamedTuple):

@@ -20,7 +20,7 @@ from autogen_core.tools import TextResultContent, ToolResult
 from moot.agents.edits import arguments_of
 from moot.agents.effects import SCOPE, Codec, Doubt, Effect, Happened, Lookup, Scope, entered
 from moot.agents.json_text import digest_of, whole_characters
-from moot.agents.questions import Decision, Question
+from moot.agents.questions import NOT_MADE, Decision, Question
 from moot.agents.seat import Inner
 from moot.agents.tool_policy import AskOtherSide, ToolPolicy
 from moot.agents.written import check_written, writable
@@ -111,7 +111,7 @@ class ToolCalls:
             case "edit":
                 return call._replace(arguments=arguments_of(decided.edited), edited_by=decided.by or "a person")
             case _:
-                return _told(call.name, decided, "was not made")
+                return _told(call.name, decided, NOT_MADE)
 
     async def once(self, asked: Call, perform: Perform) -> ToolDone:
         """Make the call unless its result is recorded."""

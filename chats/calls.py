@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
+from moot.agents.questions import NOT_MADE
 from moot.chats.clean import clean_line, shown_json
 
 LONGEST = 300
@@ -49,11 +50,19 @@ def _lines(message: object) -> Iterator[str]:
         elif _of(item, "arguments") is not None:
             yield call_words(_of(item, "name"), _of(item, "arguments"))
         elif _of(item, "call_id") is not None:
-            sign = "failed:" if _of(item, "is_error") else "->"
-            yield clean_line(f"{_of(item, 'name')} {sign} {_of(item, 'content')}", LONGEST)
+            yield clean_line(f"{_of(item, 'name')} {_result(item)}", LONGEST)
         else:
             content = _of(item, "content")
             yield clean_line(content if isinstance(content, str) else _shown(item), LONGEST)
+
+
+def _result(item: object) -> str:
+    """How a call ended; one that a person did not let happen has not failed."""
+    content = str(_of(item, "content"))
+    if not _of(item, "is_error"):
+        return f"-> {content}"
+    not_made = f"This call {NOT_MADE}: "
+    return f"{NOT_MADE}: {content.removeprefix(not_made)}" if content.startswith(not_made) else f"failed: {content}"
 
 
 def _parts(message: object) -> list[object]:

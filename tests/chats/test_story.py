@@ -91,6 +91,8 @@ def test_calls_and_results_are_words_and_their_text_has_no_power() -> None:
     (line,) = inner_lines(failed)
     assert line.startswith("pay failed: red next")
     assert len(line) == 300
+    rejected = {**failed["content"][0], "content": "This call was not made: rejected by ann: too dear"}
+    assert inner_lines({"content": [rejected]}) == ("pay was not made: rejected by ann: too dear",)
     for odd in ({}, {"content": None}, {"content": [1, {"a": object}]}, {"result": 4}, "text", None, 3):
         assert isinstance(inner_lines(odd), tuple)
 
