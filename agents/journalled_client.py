@@ -186,7 +186,7 @@ class JournalledClient(ChatCompletionClient):
 
 def _believed(result: CreateResult) -> CreateResult:
     """The result without a usage that cannot be: less than nothing would raise what the run may spend."""
-    told = (result.usage.prompt_tokens, result.usage.completion_tokens)
+    told: tuple[object, ...] = (result.usage.prompt_tokens, result.usage.completion_tokens)  # whatever a server sent
     if all(isinstance(tokens, int) and 0 <= tokens <= MOST_TOKENS for tokens in told):
         return result
     return result.model_copy(update={"usage": RequestUsage(0, 0)})
