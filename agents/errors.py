@@ -29,12 +29,14 @@ class ModelFault(ModelError):
     """A model was asked and did not answer as it should. The same request may be answered another time.
 
     `elsewhere`: no such model was found there, so another name or address may be meant. `status_code` is that of HTTP,
-    where there was one.
+    where there was one. `billed`: it was at work on a reply, which may have to be paid though it is of no use.
     """
 
-    def __init__(self, words: str, *, elsewhere: bool = False, status_code: int | None = None) -> None:
+    def __init__(
+        self, words: str, *, elsewhere: bool = False, status_code: int | None = None, billed: bool = False
+    ) -> None:
         super().__init__(words)
-        self.elsewhere, self.status_code = elsewhere, status_code
+        self.elsewhere, self.status_code, self.billed = elsewhere, status_code, billed
 
 
 class ModelRefused(ModelFault):

@@ -32,6 +32,8 @@ _ENDED = {
 _WHILE_REPLYING = frozenset({"APIError", "APIStatusError", "ResponseError"})
 """What they raise, without a status that says so, for an error that comes in the middle of a stream."""
 _MOST_QUOTED = 300
+_TELLING = 8
+"""So many characters of a key in a row are not repeated. A shorter one guards nothing, and could be any word."""
 _VERSION = re.compile(r"/v\d+(beta\d*)?(/|$)")
 
 
@@ -78,18 +80,19 @@ def explained(error: Exception, endpoint: Endpoint | None) -> Exception:
 def _without_status(chain: list[BaseException], endpoint: Endpoint) -> ModelFault | None:
     """No reply, half of one, or one that is none; None where the provider is not to blame."""
     if any(_kind(one) == "timeout" for one in chain):
-        return ModelFault(f"{endpoint.name} did not answer in time")
+        return ModelFault(f"{endpoint.name} did not answer in time", billed=_asked(chain))
     if any(_kind(one) == "nobody" for one in chain):
         return ModelFault(_nobody(endpoint), elsewhere=True)
     if ended := next((_ENDED[n] for one in chain if (n := type(one).__name__) in _ENDED), ""):
-        return ModelFault(f"the reply of {endpoint.name} {ended}")
+        return ModelFault(f"the reply of {endpoint.name} {ended}", billed=True)
     if failed := next((one for one in chain if type(one).__name__ in _WHILE_REPLYING), None):
-        return ModelFault(f"the server of {endpoint.name} failed while it replied: {_quoted(failed, endpoint)}")
+        words = f"the server of {endpoint.name} failed while it replied: {_quoted(failed, endpoint)}"
+        return ModelFault(words, billed=True)
     if any(isinstance(one, _NO_REPLY) for one in chain):
         other = f"{endpoint.name} sent something that is no reply of the protocol it is asked in{_better(endpoint)}"
         return ModelFault(other, elsewhere=bool(_better(endpoint)))
     if any(type(one).__module__.partition(".")[0] in _LIBRARIES for one in chain):
-        return ModelFault(f"the connection to {endpoint.name} broke off: {_quoted(chain[-1], endpoint)}")
+        return ModelFault(f"the connection to {endpoint.name} broke off: {_quoted(chain[-1], endpoint)}", billed=True)
     return None
 
 
@@ -101,7 +104,8 @@ def check_whole(result: CreateResult, client: ChatCompletionClient) -> None:
     called = type(client).__name__ if endpoint is None else endpoint.name
     if isinstance(result.content, str) and endpoint is None:
         return  # a client of another kind may not know how its replies end
-    raise ModelFault(f"the reply of {called} ended without a finish reason: it was cut off, and is not used")
+    words = f"the reply of {called} ended without a finish reason: it was cut off, and is not used"
+    raise ModelFault(words, billed=True)
 
 
 def check_calls(result: CreateResult, client: ChatCompletionClient) -> None:
@@ -112,7 +116,8 @@ def check_calls(result: CreateResult, client: ChatCompletionClient) -> None:
         return
     endpoint = endpoint_of(client)
     called = type(client).__name__ if endpoint is None else endpoint.name
-    raise ModelFault(f"the reply of {called} reached its length limit among its tool calls: they are not made")
+    words = f"the reply of {called} reached its length limit among its tool calls: they are not made"
+    raise ModelFault(words, billed=True)
 
 
 def _of_status(status: int, words: str, endpoint: Endpoint) -> tuple[type[ModelFault], str]:
@@ -160,6 +165,11 @@ def _nobody(endpoint: Endpoint) -> str:
     return f"no server answers at {endpoint.url}: is it running, and is the port right?{start}"
 
 
+def _asked(chain: list[BaseException]) -> bool:
+    """Whether the request was sent before the time was over."""
+    return not any(type(one).__name__ in ("ConnectTimeout", "PoolTimeout") for one in chain)
+
+
 def _kind(error: BaseException) -> str:
     """Whether nobody was there, or nobody answered in time; empty: neither."""
     name = type(error).__name__
@@ -176,9 +186,27 @@ def _quoted(error: BaseException, endpoint: Endpoint) -> str:
     words = told if isinstance(told, str) else str(getattr(error, "error", None) or error)
     if "<html" in words.lower() or "<!doctype" in words.lower():
         return ""
-    if endpoint.key:
-        words = words.replace(endpoint.key, "(the key)")
-    return " ".join(words.split())[:_MOST_QUOTED]
+    return " ".join(_without_key(words, endpoint.key).split())[:_MOST_QUOTED]
+
+
+def _without_key(words: str, key: str) -> str:
+    """Without the key and any longer part of it, in whatever letters: servers repeat what they were given."""
+    if len(key) < _TELLING:
+        return words
+    parts = {key[at : at + _TELLING].lower() for at in range(len(key) - _TELLING + 1)}
+    lower, kept, at = words.lower(), list[str](), 0
+    while at < len(words):
+        end = at
+        while lower[end : end + _TELLING] in parts:
+            end += 1
+        if end > at:
+            end += _TELLING - 1
+            kept.append("(the key)")
+            at = end
+        else:
+            kept.append(words[at])
+            at += 1
+    return "".join(kept)
 
 
 def _chain(error: BaseException) -> list[BaseException]:

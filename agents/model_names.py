@@ -25,6 +25,8 @@ _ADDRESSED = " (it speaks OpenAI's protocol: give its base_url, model and api_ke
 
 def check_name(model: str) -> None:
     """Refuse a name that no client answers to; makes no client, reads no file and no key."""
+    if not model.isprintable():
+        raise ModelError(f"unknown model {model[:100]!a}: a name has no control characters in it")
     prefix = next((prefix for prefix in _FORMS if model.startswith(prefix)), None)
     if prefix is not None and model.removeprefix(prefix).partition("#")[0].strip():
         return

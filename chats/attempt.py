@@ -18,6 +18,7 @@ from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, ModelCli
 from pydantic import BaseModel
 
 from moot.agents.effects import NAME, SCOPE, Doubt, Effect, Happened, Lookup
+from moot.agents.errors import ModelFault
 from moot.agents.questions import Decision, Question, Verdict
 from moot.chats.event_types import (
     FREE,
@@ -134,6 +135,7 @@ class Attempt:
         """An effect that must not be made twice may have been performed, whatever it raised: it stays in doubt."""
         self.cause = self.cause or ("model" if effect.kind == "model" else "")
         text = f"{type(error).__name__}: {error}"
+        performed = performed or (isinstance(error, ModelFault) and error.billed)
         if effect.doubt == "retry":
             self._record(EffectFailed(key=key, error=text, performed=performed), key)
         else:

@@ -9,6 +9,8 @@ that no answer of a model can hold up a chat or let one participant speak for ev
 
 from __future__ import annotations
 
+import inspect
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -149,7 +151,7 @@ class SeatedSelector:
 
     def _may(self, said: Transcript, eligible: Sequence[str]) -> tuple[str, ...]:
         given = self._spec.candidates
-        wanted = eligible if given is None else tuple(given(said) if callable(given) else given)
+        wanted = eligible if given is None else _names(given(said) if callable(given) else given)
         for name in wanted:
             if name not in said.participants:
                 hint = did_you_mean(name, said.participants)
@@ -223,6 +225,15 @@ class _Asked:
     def _again(self, wrong: Wrong, answer: str) -> None:
         self.wrong.append(wrong.how)
         self.messages = repaired(self.messages, answer, f"your answer {wrong.how}", self.may)
+
+
+def _names(given: object) -> tuple[str, ...]:
+    """What a function for the candidates returned. Raises UserError for what is no list of names."""
+    if isinstance(given, Sequence) and not isinstance(given, str) and all(isinstance(name, str) for name in given):
+        return tuple(given)
+    if inspect.iscoroutine(given):
+        given.close()
+    raise UserError(f"selector(candidates=...) returned {reprlib.repr(given)}: it must be a list of names, not awaited")
 
 
 def _wanted(client: JournalledClient, asked: _Asked) -> Any:

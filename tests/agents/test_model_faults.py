@@ -100,6 +100,7 @@ async def test_the_tools_that_a_cut_stream_calls_are_never_run(
     )
     fault = await fault_of("openai/gpt-4o")
     assert "cut off" in str(fault)
+    assert fault.billed  # the model was at work on it
     assert conversation.results == {}
 
 
@@ -188,6 +189,24 @@ async def test_words_that_repeat_the_key_are_told_without_it(environment: Enviro
             fault = await fault_of(ModelSpec(f"{server.url}/v1", "m", "${env:MINE}"))
             assert server.headers[0]["authorization"] == f"Bearer {KEY}"
         assert "(the key)" in str(fault) or status == 401
+        assert not fault.billed
+
+
+@pytest.mark.parametrize("told", [KEY.upper(), KEY[3:15], f"{KEY}{KEY}", f"x{KEY[:12]}-{KEY[4:]}y"])
+async def test_words_that_repeat_a_part_of_the_key_are_told_without_it(environment: Environment, told: str) -> None:
+    environment(MINE=KEY)
+    with answering(refusal(400, f"Your key <{told}> is bad")) as server:
+        fault = await fault_of(ModelSpec(f"{server.url}/v1", "m", "${env:MINE}"))
+    said = str(fault).lower()
+    assert "your key <" in said
+    assert not any(KEY[at : at + 8].lower() in said for at in range(len(KEY) - 7))
+
+
+async def test_a_key_that_any_word_could_be_does_not_spoil_what_is_told(environment: Environment) -> None:
+    environment(MINE="s")
+    with answering(refusal(400, "so it goes")) as server:
+        fault = await fault_of(ModelSpec(f"{server.url}/v1", "m", "${env:MINE}"))
+    assert "so it goes" in str(fault)
 
 
 @pytest.mark.parametrize(

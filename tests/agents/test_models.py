@@ -455,3 +455,10 @@ def test_a_proxy_or_a_certificate_that_cannot_be_used_is_told_as_such(
     with pytest.raises(ModelError, match=f"openai/gpt-4o cannot be asked: .*{why}.*; check the environment's") as told:
         _find("openai/gpt-4o")
     assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["openai/\x1b[31mred", "openai/\ud800", "gpt\n4"])
+def test_a_name_that_cannot_be_printed_is_refused_in_words_that_can(name: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        check_name(name)
+    assert str(caught.value).isprintable()

@@ -9,6 +9,7 @@ from autogen_agentchat.messages import TextMessage
 from autogen_core.models import LLMMessage, RequestUsage
 
 from moot.agents.assistant import assistant
+from moot.agents.errors import ModelFault
 from moot.agents.executor import executor
 from moot.chats import event_types as ev
 from moot.chats.chat import Chat
@@ -21,6 +22,7 @@ from moot.sandbox.execution import Execution
 from moot.sandbox.fake import Fake
 from moot.termination.limits import Limits
 from moot.termination.outcome import Outcome
+from moot.testing import FakeModel
 from tests.fakes import Counting, OpenAIChatCompletionClient, Scripted, data_of, steps
 
 
@@ -173,3 +175,17 @@ async def test_what_is_told_about_the_budget_counts_as_nobodys_turn() -> None:
     run = await Chat([Scripted("a")], limits=Limits(turns=5)).run("go", store=MemoryStore())
     assert [t.participant for t in run.transcript.history] == ["a"] * 5
     assert len(run.transcript.task) == 1
+
+
+async def test_a_reply_that_may_have_to_be_paid_though_it_is_of_no_use_counts_against_the_limits() -> None:
+    def cut_off(messages: object, number: int) -> str:
+        raise ModelFault("the reply was cut off", billed=True)
+
+    agents = [AssistantAgent("a", FakeModel(cut_off, usage=(10, 5), max_output_tokens=400))]
+    store = MemoryStore()
+    run = await Chat(agents, limits=Limits(tokens=700)).run("Go.", store=store)
+    assert run.outcome is Outcome.LIMIT
+    failed = [event.data for event in await store.load(run.id) if isinstance(event.data, ev.EffectFailed)]
+    assert [one.performed for one in failed] == [True]
+    assert run.usage.tokens == 0
+    assert await verify_run(store, run.id) == []

@@ -19,7 +19,7 @@ from moot.chats.event_types import SpeakerSelected
 from moot.chats.memory_store import MemoryStore
 from moot.chats.outside import post
 from moot.chats.run import Run
-from moot.chats.selector import Selector, selector
+from moot.chats.selector import Candidates, Selector, selector
 from moot.chats.speakers import SELECT
 from moot.chats.verify import verify_run
 from moot.termination.limits import Limits
@@ -177,6 +177,16 @@ async def test_candidates_are_the_only_ones_who_may_be_picked() -> None:
     assert done.speakers == ["cid", "bob", "cid", "bob"]
     done = await ran(selector(model, candidates=["bob", "cid"]), turns=3)
     assert "ann" not in done.speakers
+
+
+async def _later(said: Transcript) -> list[str]:
+    return ["ann"]
+
+
+@pytest.mark.parametrize("given", [lambda said: "ann", lambda said: None, lambda said: 3, lambda said: [1], _later])
+async def test_candidates_that_are_no_names_end_the_run_and_say_so(given: Candidates) -> None:
+    done = await ran(selector(FakeModel([]), candidates=given))
+    assert "it must be a list of names" in done.stopped[1]
 
 
 async def test_no_candidates_and_unknown_candidates_end_the_run_and_say_so() -> None:
