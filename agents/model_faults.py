@@ -29,6 +29,8 @@ _ENDED = {
     "ValidationError": "is not in the form that was asked for",
 }
 """What the clients raise for a reply that came, and cannot be used."""
+_CUT_SHORT = {"length": "reached its length limit", "content_filter": "was held back by the provider's filter"}
+"""By finish reason: replies that are not whole."""
 _WHILE_REPLYING = frozenset({"APIError", "APIStatusError", "ResponseError"})
 """What they raise, without a status that says so, for an error that comes in the middle of a stream."""
 _MOST_QUOTED = 300
@@ -109,14 +111,15 @@ def check_whole(result: CreateResult, client: ChatCompletionClient) -> None:
 
 
 def check_calls(result: CreateResult, client: ChatCompletionClient) -> None:
-    """Raises ModelFault for calls of a reply that reached its length limit: their arguments may lack what was to come
+    """Raises ModelFault for calls of a reply that did not come to its end: their arguments may lack what was to come
     and read as if nothing did.
     """
-    if isinstance(result.content, str) or not result.content or result.finish_reason != "length" or result.cached:
+    how = _CUT_SHORT.get(result.finish_reason)
+    if isinstance(result.content, str) or not result.content or how is None or result.cached:
         return
     endpoint = endpoint_of(client)
     called = type(client).__name__ if endpoint is None else endpoint.name
-    words = f"the reply of {called} reached its length limit among its tool calls: they are not made"
+    words = f"the reply of {called} {how} among its tool calls: they are not made"
     raise ModelFault(words, billed=True)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from autogen_core.models import CreateResult, LLMMessage, UserMessage
+from autogen_core.models import CreateResult, FinishReasons, LLMMessage, UserMessage
 
 from moot.agents.effects import SCOPE
 from moot.agents.errors import ModelFault
@@ -169,21 +169,29 @@ async def test_a_usage_that_cannot_be_is_no_usage(conversation: FakeConversation
 
 
 @pytest.mark.parametrize("streams", [True, False])
-async def test_calls_of_a_reply_that_reached_its_length_limit_are_not_made(
-    conversation: FakeConversation, streams: bool
+@pytest.mark.parametrize(
+    ("reason", "how"),
+    [("length", "reached its length limit"), ("content_filter", "was held back by the provider's filter")],
+)
+async def test_calls_of_a_reply_that_did_not_come_to_its_end_are_not_made(
+    conversation: FakeConversation, reason: FinishReasons, how: str, streams: bool
 ) -> None:
     in_turn(conversation)
-    client = JournalledClient(CutShort(lambda messages, number: [call("pay", {}, "c1")]), None)
-    with pytest.raises(ModelFault, match="reached its length limit among its tool calls: they are not made"):
+    client = JournalledClient(CutShort(reason), None)
+    with pytest.raises(ModelFault, match=f"{how} among its tool calls: they are not made"):
         await (_final(client) if streams else client.create(HELLO))
     assert conversation.results == {}
 
 
 class CutShort(Counting):
-    """A model whose replies all reach their length limit."""
+    """A model whose replies all end too early."""
+
+    def __init__(self, reason: FinishReasons) -> None:
+        super().__init__(lambda messages, number: [call("pay", {}, "c1")])
+        self._reason = reason
 
     async def create(self, messages: Sequence[LLMMessage], **options: Any) -> CreateResult:
-        return (await super().create(messages, **options)).model_copy(update={"finish_reason": "length"})
+        return (await super().create(messages, **options)).model_copy(update={"finish_reason": self._reason})
 
 
 async def _final(client: JournalledClient) -> str | CreateResult:
