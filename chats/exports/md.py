@@ -17,6 +17,8 @@ from moot.termination.ledger import Usage
 
 MOST_LISTED = 50
 """How many files one list names."""
+_WITHIN = frozenset({"asked", "decided", "failed", "abandoned", "waits"})
+"""What happens on the way to a reply: it is told before it."""
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~&$])")
 _ITEM = re.compile(r"^(\d{0,9})([-+.)])(?= |$)")
 _ADDRESS = re.compile(r"(?i)\b(www(?=\.)|(?:https?|ftp|mailto|xmpp)(?=:))(.)")
@@ -41,6 +43,12 @@ def _parts(story: Story) -> Iterator[list[str]]:
     for number, telling in sorted(story.turns.items()):
         while notes and notes[0].turn < number:
             yield _note(notes.pop(0))
+        yield from _head(telling)
+        within = max(
+            (at for at, note in enumerate(notes, 1) if note.turn == number and note.kind in _WITHIN), default=0
+        )
+        yield from map(_note, notes[:within])
+        del notes[:within]
         yield from _turn(telling)
     for note in notes:
         yield _note(note)
@@ -55,10 +63,13 @@ def _facts(story: Story, created: RunCreated) -> list[str]:
     return lines
 
 
-def _turn(telling: Telling) -> Iterator[list[str]]:
+def _head(telling: Telling) -> Iterator[list[str]]:
     yield [f"## Turn {telling.number}: {_inline(telling.participant)}"]
     if (why := telling.why) is not None:
         yield _chosen(why)
+
+
+def _turn(telling: Telling) -> Iterator[list[str]]:
     if telling.inner:
         yield _listed([_inline(line) for line in telling.inner])
     for block in telling.blocks.values():

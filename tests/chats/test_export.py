@@ -211,6 +211,16 @@ def test_decisions_and_what_people_said_are_written_down_with_who_and_in_order()
     assert "alert" not in outside
 
 
+def test_what_a_person_decided_stands_before_the_reply_that_came_of_it() -> None:
+    decided = ev.RequestDecided(id="q1", decision="approve", by="eve", digest="d", command=1)
+    done = ev.TurnFinished(reply=message("it is deployed", "coder"))
+    text = markdown(
+        asking((0, "", ev.RunResumed()), (0, "", decided), (1, "coder", ev.TurnStarted()), (1, "coder", done))
+    )
+    told = ["## Turn 1: coder", "> asked: q1", "> decided: q1 approved by eve", "it is deployed", "## Not finished"]
+    assert [text.index(each) for each in told] == sorted(text.index(each) for each in told)
+
+
 def test_a_run_whose_question_was_decided_and_that_did_not_go_on_says_so() -> None:
     story = asking()
     story.expect(ev.RequestDecided(id="q1", decision="approve", by="eve", digest="d"))
