@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from autogen_core.models import ChatCompletionClient, CreateResult
 
+from moot.agents.answers import MOST_BYTES, SentElsewhere, TooLong, WebPage, watch
 from moot.agents.endpoint import Endpoint, endpoint_of, provider_client
 from moot.agents.errors import ModelError, ModelFault, ModelRefused
+from moot.agents.openai_endings import CallsCutShort, mend
 from moot.agents.openai_options import NO_KEY
-from moot.agents.openai_stream import mend
-from moot.agents.web_page import SentElsewhere, WebPage, watch
 
 _LIBRARIES = frozenset({"openai", "anthropic", "ollama", "httpx", "httpx2", "httpcore", "httpcore2"})
 _NO_REPLY = (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError, KeyError, IndexError, RecursionError)
@@ -34,6 +34,7 @@ _CUT_SHORT = {"length": "reached its length limit", "content_filter": "was held 
 _WHILE_REPLYING = frozenset({"APIError", "APIStatusError", "ResponseError"})
 """What they raise, without a status that says so, for an error that comes in the middle of a stream."""
 _MOST_QUOTED = 300
+_MOST_LOOKED_AT = 10_000
 _TELLING = 8
 """So many characters of a key in a row are not repeated. A shorter one guards nothing, and could be any word."""
 _VERSION = re.compile(r"/v\d+(beta\d*)?(/|$)")
@@ -57,7 +58,7 @@ def explaining(client: ChatCompletionClient) -> Iterator[None]:
         if told is error:
             raise
         key = "" if endpoint is None else endpoint.key
-        cause = None if key and any(key in str(one) for one in _chain(error)) else error
+        cause = None if key and any(key in str(one) for one in chain_of(error)) else error
     raise told from cause
 
 
@@ -65,14 +66,14 @@ def explained(error: Exception, endpoint: Endpoint | None) -> Exception:
     """The error in words for people; itself where nothing better is known."""
     if endpoint is None or isinstance(error, ModelError):
         return error
-    chain = _chain(error)
+    chain = chain_of(error)
     if any(isinstance(one, WebPage) for one in chain):
         page = f"{endpoint.name} answers with a web page: that address is no model's{_better(endpoint)}"
         return ModelRefused(page, elsewhere=True)
     if any(isinstance(one, SentElsewhere) for one in chain):
         sent = f"{endpoint.name} sends its callers to another server, which is not asked: give that address instead"
         return ModelRefused(sent)
-    status = next((s for one in chain if isinstance(s := getattr(one, "status_code", None), int) and s >= 400), None)
+    status = status_of(error)
     if status is not None:
         kind, told = _of_status(status, _quoted(error, endpoint), endpoint)
         return kind(told, elsewhere=status in _NOT_THERE, status_code=status)
@@ -85,8 +86,8 @@ def _without_status(chain: list[BaseException], endpoint: Endpoint) -> ModelFaul
         return ModelFault(f"{endpoint.name} did not answer in time", billed=_asked(chain))
     if any(_kind(one) == "nobody" for one in chain):
         return ModelFault(_nobody(endpoint), elsewhere=True)
-    if ended := next((_ENDED[n] for one in chain if (n := type(one).__name__) in _ENDED), ""):
-        return ModelFault(f"the reply of {endpoint.name} {ended}", billed=True)
+    if unused := _unused(chain, endpoint):
+        return unused
     if failed := next((one for one in chain if type(one).__name__ in _WHILE_REPLYING), None):
         words = f"the server of {endpoint.name} failed while it replied: {_quoted(failed, endpoint)}"
         return ModelFault(words, billed=True)
@@ -96,6 +97,17 @@ def _without_status(chain: list[BaseException], endpoint: Endpoint) -> ModelFaul
     if any(type(one).__module__.partition(".")[0] in _LIBRARIES for one in chain):
         return ModelFault(f"the connection to {endpoint.name} broke off: {_quoted(chain[-1], endpoint)}", billed=True)
     return None
+
+
+def _unused(chain: list[BaseException], endpoint: Endpoint) -> ModelFault | None:
+    """A reply that came, as far as it was read, and cannot be used."""
+    if cut := next((one for one in chain if isinstance(one, CallsCutShort)), None):
+        return _calls_cut_short(endpoint.name, _CUT_SHORT[cut.reason])
+    if any(isinstance(one, TooLong) for one in chain):
+        most = f"more than {MOST_BYTES // 1024**2} MiB: that is no reply, and is not used"
+        return ModelFault(f"{endpoint.name} sent {most}", billed=True)
+    ended = next((_ENDED[n] for one in chain if (n := type(one).__name__) in _ENDED), "")
+    return ModelFault(f"the reply of {endpoint.name} {ended}", billed=True) if ended else None
 
 
 def check_whole(result: CreateResult, client: ChatCompletionClient) -> None:
@@ -119,8 +131,11 @@ def check_calls(result: CreateResult, client: ChatCompletionClient) -> None:
         return
     endpoint = endpoint_of(client)
     called = type(client).__name__ if endpoint is None else endpoint.name
-    words = f"the reply of {called} {how} among its tool calls: they are not made"
-    raise ModelFault(words, billed=True)
+    raise _calls_cut_short(called, how)
+
+
+def _calls_cut_short(called: str, how: str) -> ModelFault:
+    return ModelFault(f"the reply of {called} {how} among its tool calls: they are not made", billed=True)
 
 
 def _of_status(status: int, words: str, endpoint: Endpoint) -> tuple[type[ModelFault], str]:
@@ -186,7 +201,7 @@ def _quoted(error: BaseException, endpoint: Endpoint) -> str:
     body = getattr(error, "body", None)
     inner = body.get("error", body) if isinstance(body, dict) else body
     told = inner.get("message", inner.get("error", "")) if isinstance(inner, dict) else inner
-    words = told if isinstance(told, str) else str(getattr(error, "error", None) or error)
+    words = (told if isinstance(told, str) else str(getattr(error, "error", None) or error))[:_MOST_LOOKED_AT]
     if "<html" in words.lower() or "<!doctype" in words.lower():
         return ""
     return " ".join(_without_key(words, endpoint.key).split())[:_MOST_QUOTED]
@@ -212,7 +227,13 @@ def _without_key(words: str, key: str) -> str:
     return "".join(kept)
 
 
-def _chain(error: BaseException) -> list[BaseException]:
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status of an error that is behind it, if any: clients say so themselves, or what they wrap does."""
+    told = (getattr(one, "status_code", None) for one in chain_of(error))
+    return next((status for status in told if isinstance(status, int) and status >= 400), None)
+
+
+def chain_of(error: BaseException) -> list[BaseException]:
     """The error and what it came from."""
     found: list[BaseException] = []
     at: BaseException | None = error

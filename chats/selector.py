@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from moot.agents.errors import ModelError, ModelFault, ModelRefused
 from moot.agents.journalled_client import JournalledClient
+from moot.agents.model_faults import chain_of, status_of
 from moot.agents.models import Model, ModelKind, ModelSpec, resolve
 from moot.agents.playbook import Playbook
 from moot.chats.clean import clean_line
@@ -205,7 +206,7 @@ class _Asked:
         """What becomes of it when the call raised."""
         if self.unfit(error, wanted):
             return
-        kinds = {type(one).__name__ for one in _chain(error)}
+        kinds = {type(one).__name__ for one in chain_of(error)}
         if kinds & {"ValidationError", _CUT_OFF}:  # OpenAI's client checks the form itself, and keeps the answer
             self.cut_off = _CUT_OFF in kinds
             self._again(Wrong(_NOT_WHOLE if self.cut_off else "gave no JSON object with a next speaker"), "")
@@ -216,7 +217,7 @@ class _Asked:
 
     def unfit(self, error: Exception, wanted: object) -> bool:
         """Whether the server only does not know the form: then it is asked once more without."""
-        if wanted is None or _status(error) not in _UNFIT:
+        if wanted is None or status_of(error) not in _UNFIT:
             return False
         self.plain = True
         self.wrong.append("takes no form for its answers")
@@ -248,21 +249,7 @@ def _wanted(client: JournalledClient, asked: _Asked) -> Any:
 
 def _final(error: Exception) -> bool:
     """Whether another choice would end in just the same way."""
-    return (isinstance(error, ModelError) and not isinstance(error, ModelFault)) or _status(error) in _FINAL
-
-
-def _status(error: BaseException) -> int | None:
-    """The HTTP status that is behind it, if any: clients say so themselves, or what they wrap does."""
-    return next((s for one in _chain(error) if isinstance(s := getattr(one, "status_code", None), int)), None)
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    """The error, and those it came from."""
-    found, at = [error], error.__cause__
-    while at is not None and at not in found:
-        found.append(at)
-        at = at.__cause__
-    return found
+    return (isinstance(error, ModelError) and not isinstance(error, ModelFault)) or status_of(error) in _FINAL
 
 
 def _least_recent(may: Sequence[str], spoken: Mapping[str, Record]) -> str:

@@ -12,12 +12,13 @@ import pytest
 from autogen_core.models import CreateResult, UserMessage
 from pydantic import BaseModel
 
+from moot.agents.answers import MOST_BYTES, MOST_OF_AN_ERROR
 from moot.agents.errors import ModelFault, ModelRefused
 from moot.agents.journalled_client import JournalledClient
 from moot.agents.models import Model, ModelSpec, resolve
 from moot.agents.openai_client import compatible_client
 from moot.agents.playbook import Playbook
-from tests.answering import Answer, answering, page, part, refusal, stream
+from tests.answering import EVENTS, Answer, answering, page, part, refusal, stream
 from tests.fakes import FakeConversation, in_turn
 from tests.model_servers import BrokenModels
 
@@ -305,6 +306,51 @@ async def test_a_reply_that_is_not_in_its_form_is_told_in_words(environment: Cal
             with pytest.raises(ModelFault, match=words):
                 await client.create(HELLO, json_output=Form)
             await client.close()
+
+
+@pytest.mark.parametrize("reason", ["length", "max_tokens", "content_filter"])
+async def test_calls_of_a_reply_in_one_piece_that_was_cut_off_are_not_made(reason: str) -> None:
+    called = {"id": "c1", "type": "function", "function": {"name": "pay", "arguments": "{}"}}
+    message = {"role": "assistant", "content": None, "tool_calls": [called]}
+    choice = {"index": 0, "message": message, "finish_reason": reason}
+    body = {"id": "1", "created": 1, "model": "m", "object": "chat.completion", "choices": [choice]}
+    with answering(Answer(json.dumps(body).encode())) as server:
+        fault = await fault_of(ModelSpec(f"{server.url}/v1", "m"), streams=False)
+    assert str(fault).endswith("among its tool calls: they are not made")
+    assert fault.billed
+
+
+# --- servers that do not come to an end ---
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize(
+    ("model", "line"),
+    [
+        ("openai/gpt-4o", b": %s\n\n"),
+        ("anthropic/x", b": %s\n\n"),
+        ("ollama/x", b'{"model": "x", "message": {"role": "assistant", "content": "%s"}, "done": false}\n'),
+    ],
+)
+async def test_a_reply_that_is_far_too_long_is_read_no_further(
+    environment: Environment, model: str, line: bytes, streams: bool
+) -> None:
+    with answering(Answer(line % (b"x" * 1_000_000) * (MOST_BYTES // 1_000_000 + 1), EVENTS)) as server:
+        environment(
+            OPENAI_API_KEY=KEY, OPENAI_BASE_URL=f"{server.url}/v1", ANTHROPIC_API_KEY=KEY,
+            ANTHROPIC_BASE_URL=server.url, OLLAMA_HOST=server.url,
+        )  # fmt: skip
+        fault = await fault_of(model, streams=streams)
+    assert "sent more than 64 MiB: that is no reply, and is not used" in str(fault)
+    assert fault.billed
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_of_an_error_that_is_far_too_long_its_status_is_told(streams: bool) -> None:
+    with answering(Answer(b'"%s' % (b"x" * 2 * MOST_OF_AN_ERROR), status=500)) as server:
+        fault = await fault_of(ModelSpec(f"{server.url}/v1", "m"), streams=streams)
+    assert "failed (500)" in str(fault)
+    assert len(str(fault)) < 400
 
 
 async def test_a_status_can_be_asked_for(broken_models: BrokenModels) -> None:

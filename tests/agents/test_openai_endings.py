@@ -12,7 +12,7 @@ from autogen_ext.models.openai import OpenAIChatCompletionClient
 from moot.agents.errors import ModelFault
 from moot.agents.journalled_client import JournalledClient
 from moot.agents.openai_client import compatible_client
-from moot.agents.openai_stream import mend
+from moot.agents.openai_endings import mend
 from tests.answering import Answer, answering, part, stream, used
 
 HELLO = [UserMessage(content="hello", source="user")]
