@@ -146,7 +146,7 @@ def _words(value: object) -> str:
     if isinstance(value, Enum):
         return _words(value.value)
     if isinstance(value, float):
-        return f"{value:g}" if abs(value) < 1e6 and round(value, 6) == value else str(value)
+        return str(value).removesuffix(".0")
     if isinstance(value, BaseModel):
         return value.model_dump_json()
     if isinstance(value, Mapping):

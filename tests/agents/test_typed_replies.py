@@ -184,6 +184,14 @@ def test_values_read_as_people_write_them(says: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("number", "words"),
+    [(2.0, "2"), (-0.5, "-0.5"), (1234.567, "1234.567"), (123456.5, "123456.5"), (1e6, "1000000")],
+)
+def test_a_number_reads_as_all_of_it(number: float, words: str) -> None:
+    assert in_words("{number}", Many(number=number)) == words
+
+
+@pytest.mark.parametrize(
     ("says", "why"),
     [
         ("{decison}", "{decison} names no field of the reply: decision, confidence, reasons"),
