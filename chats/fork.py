@@ -222,7 +222,7 @@ def _changes(before: RunCreated, after: RunCreated, edits: Edits, turn: int) -> 
         for key in [*old, *(k for k in new if k not in old)]:
             place_of = f"{place}.{key}"
             if old.get(key) != new.get(key) and place_of not in chat and not (place == "models" and "model" in chat):
-                chat[place_of] = f"{new[key]:g}" if isinstance(new.get(key), float | int) else str(new.get(key, "none"))
+                chat[place_of] = str(new.get(key, "none")).removesuffix(".0")
     if before != after and not chat and edits.task is None:
         chat["chat"] = after.chat
     said = {"task": edits.task, f"turn {turn}": edits.message}

@@ -209,11 +209,15 @@ async def test_other_instructions_are_followed(store: Store) -> None:
 
 async def test_limits_are_those_of_the_chat_that_is_given(store: Store) -> None:
     run = await two().run("go", store=store)
-    more = two(limits=Limits(turns=6))
+    more = two(limits=Limits(turns=6, tokens=1_234_567, seconds=3600.5))
     new = await fork(run.id, chat=more, store=store)
     again = await go_on(new, more, store)
     assert (again.turns, again.outcome) == (6, Outcome.LIMIT)
-    assert (await data_of(store, again, ev.RunForked))[0].edits == {"limits.turns": "6"}
+    assert (await data_of(store, again, ev.RunForked))[0].edits == {
+        "limits.turns": "6",
+        "limits.tokens": "1234567",
+        "limits.seconds": "3600.5",
+    }
     assert await verify_run(store, new) == []
 
 
