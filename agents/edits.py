@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Mapping
 from typing import NoReturn
 
@@ -44,7 +45,7 @@ def fits(kind: str, text: str) -> str | None:
 def arguments_of(text: str) -> dict[str, object]:
     """The arguments of a tool from their JSON. Raises ValueError for what they cannot be."""
     try:
-        value: object = json.loads(text, parse_constant=_no_json)
+        value: object = json.loads(text, parse_constant=_no_json, parse_float=_finite)
     except RecursionError:
         raise ValueError(f"it is nested more than {MOST_NESTED} levels deep") from None
     except ValueError as error:
@@ -77,6 +78,12 @@ def same(kind: str, before: str, after: str) -> bool:
 
 def _pretty(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _finite(number: str) -> float:
+    if math.isinf(value := float(number)):
+        raise ValueError(f"{number} is larger than any number can be here")
+    return value
 
 
 def _no_json(name: str) -> NoReturn:
