@@ -44,7 +44,7 @@ _VERSION = re.compile(r"/v\d+(beta\d*)?(/|$)")
 def explaining(client: ChatCompletionClient) -> Iterator[None]:
     """Around a call of a client: what its provider or the way there did wrong is a ModelFault.
 
-    An error whose own words hold the key is not kept beside: a traceback would show them.
+    An error whose own words hold the key, or a longer part of it, is not kept beside: a traceback would show them.
     """
     asks = provider_client(client)
     mend(asks)
@@ -58,7 +58,8 @@ def explaining(client: ChatCompletionClient) -> Iterator[None]:
         if told is error:
             raise
         key = "" if endpoint is None else endpoint.key
-        cause = None if key and any(key in str(one) for one in chain_of(error)) else error
+        told_of = [str(one) for one in chain_of(error)]
+        cause = None if key and any(key in words or _without_key(words, key) != words for words in told_of) else error
     raise told from cause
 
 
