@@ -212,8 +212,9 @@ def _without_key(words: str, key: str) -> str:
     """Without the key and any longer part of it, in whatever letters: servers repeat what they were given."""
     if len(key) < _TELLING:
         return words
-    parts = {key[at : at + _TELLING].lower() for at in range(len(key) - _TELLING + 1)}
-    lower, kept, at = words.lower(), list[str](), 0
+    small = _small(key)
+    parts = {small[at : at + _TELLING] for at in range(len(key) - _TELLING + 1)}
+    lower, kept, at = _small(words), list[str](), 0
     while at < len(words):
         end = at
         while lower[end : end + _TELLING] in parts:
@@ -226,6 +227,11 @@ def _without_key(words: str, key: str) -> str:
             kept.append(words[at])
             at += 1
     return "".join(kept)
+
+
+def _small(text: str) -> str:
+    """In small letters, of the same length: some capitals, such as the Turkish dotted I, are two small letters."""
+    return "".join(small if len(small := letter.lower()) == 1 else letter for letter in text)
 
 
 def status_of(error: BaseException) -> int | None:

@@ -193,7 +193,7 @@ async def test_words_that_repeat_the_key_are_told_without_it(environment: Enviro
         assert not fault.billed
 
 
-@pytest.mark.parametrize("told", [KEY.upper(), KEY[3:15], f"{KEY}{KEY}", f"x{KEY[:12]}-{KEY[4:]}y"])
+@pytest.mark.parametrize("told", [KEY.upper(), KEY[3:15], f"{KEY}{KEY}", f"x{KEY[:12]}-{KEY[4:]}y", f"{'İ' * 9}{KEY}"])
 async def test_words_that_repeat_a_part_of_the_key_are_told_without_it(environment: Environment, told: str) -> None:
     environment(MINE=KEY)
     with answering(refusal(400, f"Your key <{told}> is bad")) as server:
