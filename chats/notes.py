@@ -36,7 +36,7 @@ class Asked:
     request: Request
     decided: RequestDecided | None = None
     dropped: bool = False
-    """Whether its turn ended without an answer: nobody waits for one any more."""
+    """Whether its turn, or the run, ended without an answer: nobody waits for one any more."""
 
     @property
     def waits(self) -> bool:

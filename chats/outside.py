@@ -90,6 +90,8 @@ def asked(events: Iterable[Event]) -> Requests:
                 found.open.pop(name, None)
             case TurnFinished():
                 found.drop(event.turn)
+            case RunFinished() as data:
+                found.end(data)
     return found
 
 
@@ -111,7 +113,7 @@ async def _questions(store: Store, run: str) -> Requests:
     events = await store.load(run, types=_SAID)
     first = next((event.seq for event in events if isinstance(event.data, RequestAsked)), 0)
     if first:
-        since = await store.load(run, first - 1, types=(*_SAID, TurnFinished.type))
+        since = await store.load(run, first - 1, types=(*_SAID, TurnFinished.type, RunFinished.type))
         events = [*(event for event in events if event.seq < first), *since]
     found = asked(events)
     for pending in await store.posted(run, last_command(events)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from moot.agents.edits import editable, fits, same
 from moot.chats.commands import Command, Decide
-from moot.chats.event_types import RequestAsked, RequestDecided
+from moot.chats.event_types import RequestAsked, RequestDecided, RunFinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,11 @@ class Requests:
         """The turn is over: nobody waits for what it still asked."""
         for name in [name for name, request in self.open.items() if request.turn == turn]:
             del self.open[name]
+
+    def end(self, data: RunFinished) -> None:
+        """The run is over: nobody waits for anything, unless it can be gone on with."""
+        if not data.cause:
+            self.open.clear()
 
     def refusal(self, command: Decide) -> str | None:
         """Why a decision cannot be taken, None where it can."""

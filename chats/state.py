@@ -187,6 +187,7 @@ class State:
             case RunFinished():
                 self.close_step()
                 self.status, self.finished = "finished", data
+                self.requests.end(data)
             case _:
                 pass  # inner events and warnings are for people; unknown types for a newer version
 

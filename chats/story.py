@@ -115,6 +115,7 @@ class Story:
                 self._choosing = Usage()
             case RunFinished() as data:
                 self.finished = data
+                self._drop(() if data.cause else self.asked.values())  # with a cause it can be gone on with
             case ev.BudgetWarning(spent=spent):
                 self._note("budget", f"{spent} are spent")
             case ev.Warned(text=text):
@@ -213,9 +214,13 @@ class Story:
         """What a turn leaves when it is over."""
         ran = [b.ran for b in turn.blocks.values() if b.ran]
         self.files.update(((turn.participant, f.name), f) for block in ran for f in block.files)
-        for asked in self.asked.values():
-            if asked.request.turn == turn.number and asked.waits:
-                asked.dropped = True
+        self._drop(asked for asked in self.asked.values() if asked.request.turn == turn.number)
+
+    def _drop(self, asked: Iterable[Asked]) -> None:
+        """Nobody waits for what of it was not decided."""
+        for one in asked:
+            if one.waits:
+                one.dropped = True
 
     def _asked(self, event: Event, data: ev.RequestAsked) -> None:
         request = Request(

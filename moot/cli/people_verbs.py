@@ -78,7 +78,7 @@ def show(run: Run, question: Question, json: Json = False) -> None:
         said = f": {clean_line(made.text)}" if made.text else ""
         tell(f"  {VERDICTS[made.decision]} by {made.by or 'somebody'}{said}")
     elif asked.dropped:
-        tell("  nobody waits for it any more: its turn ended")
+        tell(f"  nobody waits for it any more: {'its turn' if loaded.story.finished is None else 'the run'} ended")
     else:
         tell("\n".join(f"  {command}" for command in answers(asked.request, loaded.short)))
 

@@ -64,7 +64,7 @@ async def test_everything_is_told_who_why_what_was_asked_decided_run_and_spent_a
         "+It seems so",
         "rejected by It seems so",
         "answered by It seems so",
-        "its turn ended without a decision",
+        "it was never decided",
         "said It seems so to everybody",
         "budget It seems so are spent",
         "doubt bob: model model/0 was under way",

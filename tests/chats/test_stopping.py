@@ -15,10 +15,11 @@ from moot.chats.build import load_chat
 from moot.chats.chat import Chat
 from moot.chats.commands import End, Say
 from moot.chats.errors import Fenced, StoreError
-from moot.chats.outside import post
+from moot.chats.outside import post, requests
 from moot.chats.run import Run, open_run
 from moot.chats.stopping import stop_idle
 from moot.chats.store import Store
+from moot.chats.story import Story
 from moot.chats.verify import verify_run
 from moot.termination.limits import Limits
 from moot.termination.outcome import Outcome
@@ -58,6 +59,18 @@ async def test_it_ends_as_stopped_with_what_it_had_spent_and_said(store: Store) 
     (done,) = await data_of(store, run, ev.RunFinished)
     assert (done.turns, done.result) == (1, "a 1")
     assert (await types(store, run))[-4:] == ["run.resumed", "human.message", "command.stop", "run.finished"]
+
+
+async def test_nobody_waits_for_what_was_not_decided_when_a_run_ended(store: Store) -> None:
+    chat = Chat([Scripted("a"), UserProxyAgent("owner")], limits=TWO)
+    run = await chat.run("go", store=store)
+    assert [request.id for request in await requests(run.id, store)] == ["q1"]
+    await post(run.id, End(), store)
+    again = await (await open_run(run.id, chat=chat, store=store)).finish()
+    assert (again.outcome, again.requests) == (Outcome.STOPPED, [])
+    assert await requests(run.id, store) == []
+    told = Story.of(run.id, await store.load(run.id))
+    assert (told.waiting, told.asked["q1"].dropped) == ([], True)
     assert await verify_run(store, run.id) == []
     row = await store.row(run.id)
     assert (row.status, row.outcome, row.driven) == ("finished", "stopped", False)

@@ -342,6 +342,8 @@ def test_a_run_of_python_objects_is_stopped_without_them(moot: Moot) -> None:
     assert moot("verify", name).code == 0
     late = refused(moot("inbox", "respond", name, "q1", "yes"))
     assert f"run {name[:11]} is over (stopped: stopped by eve); nobody waits for q1" in late
+    shown = moot("inbox", "show", name, "q1")
+    assert (shown.code, shown.err) == (0, "  nobody waits for it any more: the run ended\n")
 
 
 @pytest.mark.parametrize(
