@@ -63,7 +63,7 @@ class SeatedPolicy(SpeakerPolicy, Protocol):
 
 def is_seated(policy: SpeakerPolicy) -> TypeGuard[SeatedPolicy]:
     """Whether it asks a model, so that what it does is to be journalled."""
-    return hasattr(policy, "model_name")
+    return all(hasattr(policy, name) for name in ("model_name", "model_kind", "close"))
 
 
 @runtime_checkable

@@ -22,7 +22,7 @@ from moot.chats.errors import UserError
 from moot.chats.event_types import TurnAbandoned
 from moot.chats.memory_store import MemoryStore
 from moot.chats.run import open_run
-from moot.chats.speakers import SELECT, Choice
+from moot.chats.speakers import SELECT, Choice, RoundRobin
 from moot.chats.state import State
 from moot.chats.story import Story
 from moot.chats.verify import verify_run
@@ -167,6 +167,16 @@ async def test_a_policy_may_ask_a_person_and_the_run_waits_for_the_answer() -> N
     assert [turn.participant for turn in run.transcript.history] == ["bob", "ann"]
     assert run.outcome is Outcome.LIMIT
     assert await verify_run(store, run.id) == []
+
+
+async def test_a_policy_of_ones_own_that_only_has_a_name_for_its_model_is_asked_like_any_other() -> None:
+    class Named(RoundRobin):
+        model_name = "mine"
+
+    agents = [AssistantAgent(name, FakeModel([f"{name} speaks"])) for name in ("ann", "bob")]
+    run = await Chat(agents, speakers=Named(), limits=Limits(turns=2)).run("Go.", store=MemoryStore())
+    assert [turn.participant for turn in run.transcript.history] == ["ann", "bob"]
+    assert SELECT not in run.created.models
 
 
 def test_nobody_may_be_called_select() -> None:
