@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from moot.agents.errors import ModelError, ModelFault, ModelRefused
 from moot.agents.journalled_client import JournalledClient
 from moot.agents.model_faults import chain_of, status_of
-from moot.agents.models import Model, ModelKind, ModelSpec, resolve
+from moot.agents.models import Model, ModelKind, resolve
 from moot.agents.playbook import Playbook
 from moot.chats.clean import clean_line
 from moot.chats.errors import StoreError, UserError, did_you_mean
@@ -30,9 +30,9 @@ from moot.termination.outcome import Outcome, Stop
 from moot.termination.transcript import Transcript
 
 if TYPE_CHECKING:
-    from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage
+    from autogen_core.models import CreateResult, LLMMessage
 
-    AnyModel = str | ModelSpec | ChatCompletionClient
+    from moot.chats.speakers import AnyModel
 
 POLICY = "selector"
 LEAST_RECENT = "least recent"

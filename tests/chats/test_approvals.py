@@ -1,6 +1,6 @@
 """What must be approved before it is done: blocks of code and calls of tools, as they are shown or edited."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from moot.chats.fork import fork
 from moot.chats.graph import graph
 from moot.chats.memory_store import MemoryStore
 from moot.chats.requests import Request
-from moot.chats.run import Run, open_run
+from moot.chats.run import open_run
 from moot.chats.verify import verify_run
 from moot.sandbox.docker import Docker
 from moot.sandbox.errors import EngineUnavailable
@@ -32,9 +32,8 @@ from moot.sandbox.execution import Execution
 from moot.sandbox.fake import Fake
 from moot.termination.limits import Limits
 from moot.testing import Decision, FakeModel, crash_everywhere, performed, tool_call
+from tests.deciding import answered
 from tests.fakes import Scripted, contexts, data_of, lines
-
-Answers = Sequence[tuple[Verdict, str, str]]
 
 
 def block(code: str, language: str = "python") -> str:
@@ -71,18 +70,6 @@ def coding(ran: Ran, *says: str, approve: When = "always", turns: int = 0, **mor
         [Scripted("coder", lambda number, messages: [*says][number - 1]), executor],
         limits=Limits(turns=turns or 2 * len(tuple(words))),
     )
-
-
-async def answered(make: Callable[[], Chat], answers: Answers, store: MemoryStore | None = None) -> Run:
-    """The run after these answers, each taken in by another process."""
-    store = store or MemoryStore()
-    run = await make().run("go", store=store)
-    for verdict, text, edited in answers:
-        assert run.status == "waiting"
-        await run.decide(run.requests[0].id, verdict, text, by="ann", edited=edited)
-        run = await (await open_run(run.id, chat=make(), store=store)).finish()
-    assert await verify_run(store, run.id) == []
-    return run
 
 
 async def test_nothing_runs_before_it_is_approved_and_then_just_what_was_shown() -> None:

@@ -23,7 +23,7 @@ from moot.chats.graph import graph
 from moot.chats.memory_store import MemoryStore
 from moot.chats.outside import post, requests
 from moot.chats.requests import Request
-from moot.chats.run import Run, open_run
+from moot.chats.run import open_run
 from moot.chats.selector import selector
 from moot.chats.verify import verify_run
 from moot.termination.decisions import approved_by, rejections
@@ -31,9 +31,9 @@ from moot.termination.limits import Limits
 from moot.termination.outcome import Outcome
 from moot.termination.rules import Rule
 from moot.testing import Decision, FakeModel, crash_everywhere
+from tests.deciding import answered
 from tests.fakes import Counting, Scripted, data_of, lines, steps, types
 
-Answers = Sequence[tuple[Verdict, str, str]]
 """Decisions in the order of the questions: what, with which text, and what the edit makes of it."""
 
 
@@ -55,17 +55,6 @@ def publishing(stop: Rule | None = None, writer: Callable[..., Any] = drafts) ->
         stop=stop,
         limits=Limits(turns=9),
     )
-
-
-async def answered(make: Callable[[], Chat], answers: Answers, store: MemoryStore) -> Run:
-    """The run after these answers, each taken in by another process."""
-    run = await make().run("go", store=store)
-    for verdict, text, edited in answers:
-        assert run.status == "waiting"
-        await run.decide(run.requests[0].id, verdict, text, by="ann", edited=edited)
-        run = await (await open_run(run.id, chat=make(), store=store)).finish()
-    assert await verify_run(store, run.id) == []
-    return run
 
 
 async def test_a_person_is_asked_when_their_turn_comes_and_the_run_holds_nothing_meanwhile() -> None:
